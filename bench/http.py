@@ -21,7 +21,7 @@ from journeyman.bench.replay import write_history
 from journeyman.bench.rows import encoded, items
 from journeyman.journal import AsyncJournal, Journal
 from journeyman.journal.event import draft
-from journeyman.journal.http.part import run_of
+from journeyman.journal.http.pending_append import run_of
 from journeyman.journal.http.requests import Requests
 from journeyman.journal.http.wire import Landed, pack
 from journeyman.journal.runtime.portal import Portal

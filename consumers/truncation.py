@@ -58,7 +58,7 @@ async def truncation_of(log: Log, first: Mapping[int, int], advice: str) -> Hist
 
 
 async def log_truncation(log: Log, first: Mapping[int, int], who: str, advice: str) -> HistoryTruncated | None:
-    """Log the result of `truncation_of` once and return it: the reader `who` continues with the remaining history."""
+    """Log the result of `truncation_of` once and return it: the reader named `who` reads the remaining history."""
     truncated = await truncation_of(log, first, advice)
     if truncated is not None:
         logger.warning("%s: %s", who, truncated)

@@ -29,7 +29,7 @@ class AppendCounts:
         self.commits = [0] * (len(COMMIT_CLASSES) + 1)
 
     def add(self, appends: int, events: int, encoded: int, seconds: float) -> None:
-        """Count one commit of so many appends, events and encoded bytes; the caller is the only one that counts."""
+        """Count one commit of so many appends, events and encoded bytes; one thread at a time may call it."""
         self.appends += appends
         self.events += events
         self.bytes += encoded

@@ -1,4 +1,4 @@
-"""Creates a log from a URL: `memory://`, `sqlite://`, `kafka://`, `http://`. A bad URL raises; it is not opened yet."""
+"""Creates a log from a URL: `memory://`, `sqlite://`, `kafka://`, `http://`. Opens nothing; a bad URL raises."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ def asked_to_create(url: str | None = None) -> bool | None:
 
 
 def anchored(url: str | None = None) -> str:
-    """Return the URL of the same journal from any directory and in any process; `url` as in `log_from_url`.
+    """Return a URL that names the same journal from any directory and in any process; `url` as in `log_from_url`.
 
     It may hold a password.
     """

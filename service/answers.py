@@ -1,4 +1,4 @@
-"""Answers that say up to which position of the log they speak."""
+"""Adds to an answer the position of the log up to which it is valid."""
 
 from typing import Final, TypeVar
 
@@ -12,5 +12,5 @@ CURSOR_HEADER: Final = "Journal-Cursor"
 
 
 def spoken(content: T, cursor: Cursor, status: int = 200) -> Response[T]:
-    """Return an answer that is true of the events before `cursor`, with the cursor in a header."""
+    """Return an answer about the events before `cursor`, with that cursor in the header `Journal-Cursor`."""
     return Response(content, status_code=status, headers={CURSOR_HEADER: str(cursor)})

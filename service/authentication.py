@@ -1,4 +1,4 @@
-"""Who calls: the key of a request, and whether it permits what the request asks.
+"""Authenticates each request by its API key, and checks that the key permits what the request asks.
 
 A key comes as `Authorization: Bearer KEY`, or as the password of `Basic`. Each route names its scope in
 `opt={"scope": Scope.READ}`; `None` there makes it public. A service without keys answers only requests addressed to
@@ -35,7 +35,7 @@ class Authentication:
         self._quotas = quotas
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
-        """Pass the request on, with its caller in its state; `Problem` 401, 403, 421 or 429 otherwise."""
+        """Pass the request on, with its caller in its state; raise `Problem` 401, 403, 421 or 429 otherwise."""
         if scope["type"] == ScopeType.HTTP:
             headers = dict(cast("list[tuple[bytes, bytes]]", scope["headers"]))
             if self._keyring.is_open:

@@ -1,4 +1,4 @@
-"""What all requests share: the journal, the broker, and one replica of the tasks' state that follows the log."""
+"""Holds what all requests share: the journal, the broker, and one replica of the tasks' state that follows the log."""
 
 import logging
 import time
@@ -39,9 +39,9 @@ class Backend:
         self.stopping = anyio.Event()
         # Set at the next event that the replica applies, and then replaced.
         self.news = anyio.Event()
-        # Where the last event stands, by partition, that this service has written and its callers must see: one behind.
+        # By partition, the offset behind the last event that this service has appended and its callers must see.
         self.written: dict[int, int] = {}
-        # How many readers of live events share the readers of others: the hub of events counts them.
+        # How many readers of live events use a channel of another reader; the hub of events counts them.
         self.shared_readers: Callable[[], int] = lambda: 0
         # Why the replica does not follow the journal at present; None if it does.
         self.trouble: JournalError | None = None
@@ -61,7 +61,7 @@ class Backend:
 
     @property
     def cursor(self) -> Cursor:
-        """The position up to which the view speaks."""
+        """The position up to which the view has applied the log."""
         return self.replica.cursor
 
     @asynccontextmanager
@@ -100,7 +100,7 @@ class Backend:
             raise failure
 
     async def _follow(self) -> None:
-        """Keep the view current; an outage of the journal is waited out."""
+        """Keep the view current, and wait out an outage of the journal."""
         pause = FOLLOW_AGAIN_SECONDS
         while True:
             try:
@@ -118,10 +118,10 @@ class Backend:
     # -- what requests ask -------------------------------------------------------------------------------------------
 
     async def reach(self, at_least: str | None, timeout: float | None = None) -> None:
-        """Wait until the view contains all events before a cursor that a client sends: it reads its own writes.
+        """Wait until the view contains all events before a client's cursor: the client then reads its writes.
 
-        `Problem` 400 for a text that is no cursor, 412 if the service has not read so far within `timeout` seconds
-        (None: `AT_LEAST_SECONDS`).
+        Raises `Problem` 400 for a text that is no cursor, 412 if the service has not read so far within `timeout`
+        seconds (None: `AT_LEAST_SECONDS`).
         """
         if at_least is not None:
             await self._wait_for(cursor_of(at_least, "at_least"), AT_LEAST_SECONDS if timeout is None else timeout)
@@ -152,7 +152,7 @@ class Backend:
             raise Problem(400, "bad-cursor", str(error)) from None
 
     async def view_at(self, as_of: str | None) -> tuple[TaskView, Cursor, float]:
-        """Return the state at a moment (None: now), the cursor up to which it speaks, and the moment in seconds."""
+        """Return the state at a moment (None: now), the cursor of that state, and the moment in seconds."""
         now = time.time()
         if as_of is None:
             return self.view, self.cursor, now
@@ -174,7 +174,7 @@ def cursor_of(text: str, parameter: str) -> Cursor:
 
 
 def moment_of(text: str, parameter: str, now: float) -> float:
-    """Parse the moment of a request, in seconds since the epoch; `Problem` 400 says what is taken."""
+    """Parse the moment of a request, in seconds since the epoch; `Problem` 400 names the accepted forms."""
     try:
         return parse_moment(text, parameter, now)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Work for a client that may go away, and answers that are written to its connection piece by piece."""
+"""Runs work that ends when its client disconnects, and answers that are written to the connection piece by piece."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
@@ -29,7 +29,7 @@ async def unless_stopped(stopping: anyio.Event, work: Work) -> None:
 
 
 async def beside(background: Work, work: Work) -> None:
-    """Run both until one of them returns; the other is cancelled. Raises the error of `work`."""
+    """Run both until one of them returns, and cancel the other. Raises the error of `work`."""
     failure: Exception | None = None
 
     async def watch() -> None:
@@ -48,7 +48,7 @@ async def beside(background: Work, work: Work) -> None:
 
 
 class Direct(Response[T]):
-    """A response that an ASGI application of our own gives; `T` is what its description says of it."""
+    """A response that an ASGI application writes itself; `T` is its type in the OpenAPI document."""
 
     def __init__(self, application: ASGIApp) -> None:
         super().__init__(cast("T", None))

@@ -27,7 +27,7 @@ def document_problems(config: AppConfig) -> AppConfig:
 
 
 def handlers_of(routes: Iterable[object]) -> Iterator[HTTPRouteHandler]:
-    """Yield the HTTP handlers among routes and routers, but those that the framework adds for OPTIONS."""
+    """Yield the HTTP handlers among routes and routers, except those that the framework adds for OPTIONS."""
     for each in routes:
         if isinstance(each, HTTPRouteHandler):
             if each.http_methods != {"OPTIONS"}:

@@ -1,4 +1,4 @@
-"""Requests that wait end as soon as their client goes."""
+"""Ends a waiting request as soon as its client disconnects."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +10,7 @@ from litestar import Request
 
 @asynccontextmanager
 async def while_present(request: Request[Any, Any, Any]) -> AsyncIterator[None]:
-    """Run the block until its end, or until the client of the request disconnects: then it is cancelled.
+    """Run the block, and cancel it if the client of the request disconnects.
 
     The body of the request must have been read.
     """

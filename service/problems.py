@@ -75,7 +75,7 @@ _UNEXPECTED: Final = "the service has failed; its log says more under the instan
 
 
 class _Rule(NamedTuple):
-    """How errors of a class are told: with their own sentence, or with ours where theirs would tell too much."""
+    """How errors of a class are answered: with their own message, or with a fixed one where theirs says too much."""
 
     error: type[Exception]
     status: int
@@ -126,7 +126,7 @@ TITLES: Final = {400: "Bad request", 401: "Unauthorized", 403: "Forbidden", 404:
 
 
 def problem_of(error: Exception) -> Problem:
-    """Return the problem that tells the caller about `error`."""
+    """Return the problem that answers `error`."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, HTTPException):

@@ -48,7 +48,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._expect(HEAD_SECONDS_MAX)
 
     def on_headers_complete(self) -> None:
-        """Have the application begin, and await the body."""
+        """Start the application, and await the body."""
         self._in_head = False
         self._expect(BODY_SECONDS_MAX)
         super().on_headers_complete()
@@ -64,7 +64,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refuse(400, _MALFORMED)
 
     def _expect(self, seconds: float | None) -> None:
-        """Have the connection end unless the next part of a request arrives within `seconds`."""
+        """End the connection unless the next part of a request arrives within `seconds`."""
         if self._deadline is not None:
             self._deadline.cancel()
         self._deadline = None if seconds is None else self.loop.call_later(seconds, self._end_slow)

@@ -1,4 +1,4 @@
-"""What one key may use: requests and bytes per second, and requests in progress, streams among them."""
+"""Limits what one key uses: requests and bytes per second, and requests in progress, streams among them."""
 
 import math
 import time
@@ -23,14 +23,14 @@ class TokenBucket:
         self._at = -math.inf
 
     def take(self, units: float, now: float) -> float:
-        """Take so many units and return how long to wait, in seconds, until they are paid for; 0 if they are."""
+        """Take so many units, and return how many seconds to wait until the rate has allowed them; 0 for none."""
         filled = self._left + (now - self._at) * self._rate if self._at > -math.inf else self._left
         self._left = min(filled, self._rate * BURST_SECONDS) - units
         self._at = now
         return max(0.0, -self._left / self._rate)
 
     def give_back(self, units: float) -> None:
-        """Take back units that were not used after all."""
+        """Return units to the bucket that were not used."""
         self._left += units
 
 
@@ -45,7 +45,7 @@ class Usage:
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """Count a request from its begin to its end; `Problem` 429 if there are too many."""
+        """Count a request from its start to its end; `Problem` 429 if there are too many."""
         if self._in_progress >= self._allowed.streams:
             raise _too_many(f"{self._allowed.streams:,} requests of this key are in progress, streams among them", 1.0)
         now = time.monotonic()
@@ -71,7 +71,7 @@ class Usage:
         return cast("Receive", counted)
 
     def counting_send(self, send: Send) -> Send:
-        """Return `send` with the bytes of the answer counted: one that is too fast is slowed down."""
+        """Return `send` with the bytes of the answer counted; it slows down an answer that is too fast."""
 
         async def counted(message: Message) -> None:
             await self._pay(len(cast("bytes", message.get("body", b""))))

@@ -1,4 +1,4 @@
-"""Runs the application: sockets, signals, and an end that lets requests finish.
+"""Runs the application: opens its socket, handles signals, and lets requests finish at the end.
 
 At SIGTERM the server stops accepting connections, streams tell their readers to come again, requests have the drain
 time to end, and the process exits with 0.
@@ -69,7 +69,7 @@ class _Server(uvicorn.Server):
 
 
 class ServiceServer:
-    """A service on an address of its own, which it takes at once; `AddressInUse` if that is not possible."""
+    """A service that listens on its address once it is made; raises `AddressInUse` if it cannot."""
 
     def __init__(self, journal: AsyncJournal, settings: Settings) -> None:
         self.app = create_app(journal, settings)

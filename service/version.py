@@ -1,4 +1,4 @@
-"""The version that the service says it has."""
+"""The version of the service, as its answers name it."""
 
 from importlib.metadata import version
 from typing import Final

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from ..journal.async_journal import AsyncJournal
-from .acting import Signature, alive, append_about, effect_of
+from .acting import Attribution, alive, append_about, effect_of
 from .disposition import Disposition, Effect
 from .errors import ValidationError
 from .lookup import task_lookup
@@ -21,7 +21,7 @@ _NOT_COMPARED: Final = frozenset({_WRITTEN, "updated_at", "trace"})
 _messages: Final = msgspec.json.Decoder(Message)
 
 
-async def amend(journal: AsyncJournal, message: Message, signature: Signature) -> Effect:
+async def amend(journal: AsyncJournal, message: Message, signature: Attribution) -> Effect:
     """Append the metadata of a message, and return the effect; see `Broker.sync_to_journal`."""
     found = await task_lookup(journal).current(checked_message(message).uuid)
     task = alive(journal, message.uuid, found)

@@ -74,7 +74,7 @@ class BrokerCalls(ABC):
     def retry(
         self, message: Message | str, *, claim: int | None = None, by: str | None = None, reason: str | None = None
     ) -> Effect:
-        """Count an attempt of a task that waits or runs, and have it wait for its backoff; `max_retries` is not asked.
+        """Count an attempt of a task that waits or runs, and have it wait for its backoff, whatever `max_retries` is.
 
         The `retries` and `updated_at` of the message are renewed. Returns the effect: `RESCHEDULED`, or `NOT_HELD`.
         `MessageDoesNotExistsError` if the task has ended, or the journal holds none.
@@ -147,7 +147,7 @@ class BrokerCalls(ABC):
     sync_to_backend = sync_to_journal
 
     def pause(self, queue: str, *, by: str | None = None, reason: str | None = None) -> bool:
-        """Have no worker claim tasks of that queue until it is resumed; what runs goes on. Durable.
+        """Stop workers from claiming tasks of that queue until it is resumed; running tasks go on. Durable.
 
         A claim that a worker makes before it has read of the pause counts. False if the queue was paused already.
         """

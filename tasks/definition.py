@@ -159,7 +159,7 @@ class Task(TaskHooks, Deferring, TaskCalls, TypedSubmits[P], Generic[P, R]):
 
         When this returns the message is durable. `delay`, `timeout_override` and `ttl` are ms or a `timedelta`; a lower
         `priority` runs first.
-        `summary` is shown to people in its place, `tags` are for filters.
+        `summary` is shown to people, by default one made of the fields; `tags` are for filters.
         `callback` is a message, or several, that run one after the other when this one has succeeded, each with the
         result of the one before as its `previous_result`; they are made by `generate(…, submit=False)`.
         `MessageAlreadyExistsError` for a `uuid` of which the journal holds a task; with `if_exists` "ignore" nothing is
@@ -248,7 +248,7 @@ class Task(TaskHooks, Deferring, TaskCalls, TypedSubmits[P], Generic[P, R]):
         return message
 
     def check_arguments(self, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
-        """`ValidationError` if the function cannot be called with these; another `op` may use them in other ways."""
+        """Raise `ValidationError` if the function cannot be called with these; a subclass's own `op` is not checked."""
         if args and self.no_positional_args:
             raise ValidationError(f"{self._name} takes keyword arguments only, got {len(args)} positional ones")
         if type(self).op is Task.op:

@@ -1,7 +1,7 @@
-"""Remember what spares a wait its look-up: the tasks that this process has just submitted, and the workers' sessions.
+"""Remember recent submissions and the workers' sessions, so that waiting for a task needs no look-up in the index.
 
 No event of a task with a fresh id stands before its submission. So a process that has submitted it can follow the log
-from there and needs no index, if it also knows which sessions lived there: they are judged when the task is claimed.
+from there and needs no index, if it also knows which sessions were open there: a claim counts only in an open one.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ class SessionUnknown(LookupError):
 
 
 class Known(NamedTuple):
-    """The sessions of some workers in the only partition; none of these has begun or ended before `position` since."""
+    """The sessions of some workers in the only partition, as they are known up to `position`."""
 
     position: int
     sessions: Sessions
@@ -50,7 +50,7 @@ class Recent:
     def start_for(self, task_id: str) -> Known | None:
         """Return where to follow a task from, and the sessions that are known there; None if it has to be looked up.
 
-        That place may be a few events before its submission: up to there the sessions are known.
+        That position may be a few events before the submission: the sessions are known up to there.
         """
         offset, known = self._submitted.get(task_id), self._known
         if offset is None:

@@ -63,7 +63,7 @@ def submitting_all(tracer: "Tracer", messages: Iterable[Message]) -> Iterator[It
 
 
 def _mark(message: Message, carried: dict[str, str] | None) -> None:
-    """Have a message carry a context, unless it has one: submitting it again continues the same trace."""
+    """Put a context into a message, unless it has one: submitting it again continues the same trace."""
     if message.trace is None:
         message.trace = carried
 

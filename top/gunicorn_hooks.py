@@ -20,7 +20,7 @@ _EXCHANGE: Final = "tracked_exchange"
 def _tracker() -> JournalTracker[HTTPTask]:
     tracker = get_tracker_by_url_config(HTTPTask)
     if not isinstance(tracker, JournalTracker):
-        raise TypeError("TOP_TRACKER_URL is to name a journal, such as sqlite:////var/lib/shop.db")
+        raise TypeError("expected TOP_TRACKER_URL to name a journal, such as sqlite:////var/lib/shop.db")
     return tracker
 
 

@@ -21,7 +21,7 @@ def get_tracker_by_url_config(
     """Return the tracker at `url`, by default that of the environment variable `TOP_TRACKER_URL`.
 
     A journal's URL gives a `JournalTracker`, which takes the further `options`; `http://` and `https://` a
-    `RESTAPITracker`. Anything else raises `NoTrackerAvailableException`. None while documentation is built.
+    `RESTAPITracker`. Anything else raises `NoTrackerAvailableException`. Returns None while documentation is built.
     """
     if any(os.environ.get(name) for name in _DOCUMENTATION):
         return None

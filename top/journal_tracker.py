@@ -1,4 +1,4 @@
-"""`JournalTracker`: requests as events of a journal, so that their history can be asked for like everything else."""
+"""`JournalTracker`: requests as events of a journal, so that their history can be read like that of tasks."""
 
 import os
 import socket
@@ -33,7 +33,7 @@ class JournalTracker(Tracker[T], Generic[T]):
     the host's name. `max_completed_tasks` bounds what `get_completed_tasks` returns: by default the environment
     variable `TOP_MAX_COMPLETED_TASKS`, or 50.
 
-    The calls append at once, each durably; `recorder` is the way for servers that must not wait.
+    Each call returns once its event is durable; servers that must not wait use `recorder`.
     """
 
     @overload
@@ -115,7 +115,7 @@ class JournalTracker(Tracker[T], Generic[T]):
         return Recorder(self)
 
     def record(self, entries: Sequence[Entry]) -> None:
-        """Append entries of a recorder in one append; after `AppendInDoubt` the same drafts are handed in again."""
+        """Append entries of a recorder in one append; after `AppendInDoubt`, append the same drafts again."""
         if self._in_doubt is not None and self._in_doubt[0] is entries:
             drafts = self._in_doubt[1]
         else:

@@ -1,7 +1,7 @@
 """Record requests without slowing them: a bounded buffer that a thread drains.
 
-A request puts two entries into the buffer, its start and its end, and waits for nothing. When the buffer is full, since
-the tracker cannot be reached for long, new requests are dropped and counted, and the log says so; no request fails.
+A request puts two entries into the buffer, its start and its end, and waits for nothing. If the tracker is away for so
+long that the buffer is full, new requests are dropped and counted, and the log says so; no request fails.
 """
 
 import itertools
@@ -38,7 +38,7 @@ class Sink(Protocol):
     """What takes the entries: a tracker."""
 
     def record(self, entries: Sequence[Entry]) -> None:
-        """Write the entries in their order; handing in the same ones after an error doubles none."""
+        """Write the entries in their order; repeating the call after an error doubles none."""
 
 
 class Recorder:
@@ -63,7 +63,7 @@ class Recorder:
         self._closed = False
 
     def after_fork_in_child(self) -> None:
-        """Begin anew: what the buffer holds is the parent's to write, and the thread stayed there."""
+        """Begin with an empty buffer and no thread: the parent writes the entries that it holds."""
         self._begin()
 
     def next_id(self) -> int:

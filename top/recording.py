@@ -95,6 +95,6 @@ def status_line(status: int) -> str:
 
 
 def recorder_of(tracker: JournalTracker[HTTPTask] | str) -> tuple[Recorder, Callable[[], None]]:
-    """Return the recorder of a tracker, or of the journal at a URL, and what sweeps the requests left behind."""
+    """Return the recorder of a tracker, or of the journal at a URL, and a function that sweeps abandoned requests."""
     made = JournalTracker(tracker) if isinstance(tracker, str) else tracker
     return made.recorder, made.clear

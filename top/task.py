@@ -145,7 +145,7 @@ class Task:
     def schema(
         cls, *, infer_missing: bool = False, only: Any = None, exclude: Any = (), many: bool = False, **_ignored: Any
     ) -> TaskSchema[Self]:
-        """Return what loads and dumps tasks of this class: one, or `many`; `only` and `exclude` name fields."""
+        """Return a schema to load and dump tasks of this class, one or `many`; `only` and `exclude` name fields."""
         return TaskSchema(cls, only, exclude, many=many)
 
 

@@ -1,4 +1,4 @@
-"""`Tracker`: records which tasks run and which have ended, and tells it."""
+"""`Tracker`: records which tasks run and which have ended, and returns them."""
 
 from abc import ABC, abstractmethod
 from typing import Generic, TypeVar

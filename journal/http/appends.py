@@ -37,7 +37,7 @@ logger = logging.getLogger("journeyman")
 
 
 class Appends:
-    """Appends to the `partitions` of one log; `hash_of` gives a key's partition, `broken(error)` is told of its end."""
+    """Appends to the `partitions` of one log; `hash_of` gives a key's partition; `broken` gets a fatal error."""
 
     def __init__(
         self,

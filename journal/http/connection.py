@@ -40,7 +40,7 @@ class Connection:
         return self._address.place
 
     def expect(self, identity: str) -> None:
-        """Have the service refuse requests from now on if its journal is another one than that."""
+        """Name this identity in each further request, so that a service with another journal refuses it."""
         if identity:
             self._headers[IDENTITY_HEADER] = identity
 
@@ -67,7 +67,7 @@ class Connection:
         media: str = MEDIA_TYPE,
         patience: float = LOOKUP_SECONDS_MAX,
     ) -> bytes:
-        """As `once`, for a request that may be repeated: again and again, for `patience` seconds."""
+        """As `once`, for a request that may be repeated: retry it for `patience` seconds."""
         deadline, attempt = time.monotonic() + patience, 0
         while True:
             try:
@@ -99,11 +99,11 @@ class Connection:
 
 
 def may_pass(error: Exception) -> bool:
-    """Whether a request that has failed with this error may succeed later, without a change by people."""
+    """Whether the error is transient: the same request may succeed later."""
     return isinstance(error, JournalUnavailable | AppendInDoubt) and not isinstance(error, JournalGone | KeyRefused)
 
 
 def backoff(attempt: int) -> float:
-    """How long to wait before the next attempt, in seconds: twice as long each time, and never all at the same time."""
+    """How long to wait before the next attempt, in seconds: exponential, with jitter."""
     longest: float = min(BACKOFF_SECONDS * 2 ** min(attempt, 16), BACKOFF_SECONDS_MAX)
     return longest * random.uniform(0.5, 1.0)

@@ -103,7 +103,7 @@ class HttpLog:
         return self._opened.appends.counts
 
     async def open(self, *, create: bool = True) -> None:
-        """Ask the service for its log, which is always there; `JournalUnavailable` says why it cannot be reached."""
+        """Ask the service to describe its log; `JournalUnavailable` if it cannot be reached. `create` is ignored."""
         self.check_open()
         async with self._opening:
             if self._state is not None:
@@ -230,7 +230,7 @@ class HttpLog:
         self._opened.reached.note(partition, offset)
 
     def heard(self, error: Exception | None) -> None:
-        """Say once that the service is away, after some seconds, and once that it is back."""
+        """Log once that the service is away, after some seconds, and once that it is back."""
         if error is None:
             if self._has_warned:
                 logger.warning("the journal service at %s answers again", self._address.place)

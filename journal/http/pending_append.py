@@ -15,7 +15,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class PendingAppend:
-    """The drafts of one append. `run`: they are new, plain, and numbered one after the other."""
+    """The drafts of one append, of `size` bytes; `wire` is the form in which they travel."""
 
     __slots__ = ("_drafts", "_identities", "_settled", "attempted", "bytes", "error", "events", "sent", "size", "wire")
 

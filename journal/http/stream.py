@@ -1,6 +1,6 @@
-"""Fetches the records of some partitions ahead: one long answer, made anew where it broke off.
+"""Prefetches the records of some partitions: by one long answer, requested anew from where it broke off.
 
-Behind a proxy that holds answers back until they are complete it asks for short answers, one after the other.
+Behind a proxy that buffers whole answers it requests short ones, one after the other.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Follows the log behind a journal service: what its streams have fetched, page by page."""
+"""Follows the log behind a journal service: hands out, page by page, what its streams have fetched."""
 
 import asyncio
 import time
@@ -123,7 +123,7 @@ class HttpTail:
         self._offsets[partition] = max(self._offsets[partition], offset)
 
     def trimmed(self, before: Mapping[int, int]) -> None:
-        """Forget records that were fetched and not handed out, as they have been removed: to be announced."""
+        """Drop fetched records that were removed from the log, so that the reader announces their removal."""
         if any(self._offsets.get(partition, first) < first for partition, first in before.items()):
             for stream in self._streams.values():
                 stream.leave()

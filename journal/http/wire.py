@@ -206,7 +206,7 @@ def page_of_frame(frame: Lines | Rows) -> Page:
 
 
 class BrokenFrame(JournalError):
-    """An answer is not what this wire describes: another program answers there, or something changed it on its way."""
+    """An answer breaks the protocol: another program has sent it, or a proxy has changed it."""
 
 
 class Unframing:

@@ -1,6 +1,6 @@
-"""Appends to a topic for writers elsewhere, each draft once; see `Relaying.append_numbered`.
+"""Appends to a topic for remote writers, each draft once; see `Relaying.append_numbered`.
 
-A record keeps the writer and the number that it has from elsewhere, so readers drop a second one of the same number,
+A record keeps the writer and the number that it came with, so readers drop a second one of the same number,
 also if another process has written it. So only what may have landed is looked for: numbers up to the last of that
 writer here, and those of a writer that this process has not seen.
 
@@ -25,7 +25,7 @@ Identity = tuple[str, int]
 
 
 class _Writer:
-    """A writer elsewhere: its last number that has landed through this process, and its drafts that are in doubt."""
+    """A remote writer: its last number that has landed through this process, and its drafts that are in doubt."""
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
@@ -34,7 +34,7 @@ class _Writer:
 
 
 class Relay:
-    """The appends for writers elsewhere of one log."""
+    """The appends of remote writers to one log."""
 
     def __init__(self, appends: Appends, lookup: Lookup) -> None:
         self._appends = appends

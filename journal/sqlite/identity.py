@@ -1,4 +1,4 @@
-"""The identity of a file: a random number among its kept facts, drawn when it is asked for first."""
+"""The identity of a file: a random number that the first request for it draws and stores in the file."""
 
 import secrets
 from collections.abc import Awaitable, Callable
@@ -29,7 +29,7 @@ class KeptFacts(Protocol):
 
 
 async def identity_of_file(file: KeptFacts) -> str:
-    """The identity; "" if the file has none and this process may not write it."""
+    """Return the identity; "" if the file has none and this process may not write it."""
     rows = file.reading(_rows)
     if not rows and not file.reads_only:
         drawn = secrets.randbits(_BITS)

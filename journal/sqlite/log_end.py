@@ -1,4 +1,4 @@
-"""Reads how a file ends: where, the checksum of the last record, and the time of the last event."""
+"""Reads the end of a file: its offset, the checksum of the last record, and the time of the last event."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -18,7 +18,7 @@ _KEPT: Final = "SELECT name, value FROM kept"
 
 
 def end_of(connection: apsw.Connection, last: Sequence[Any]) -> End:
-    """Return how the file ends whose last two rows are `last`, of whichever writer; it may hold none."""
+    """Return the end of the file whose last rows are `last`: at most two, of any writers; none if all were removed."""
     if last:
         stored = [Stored(*row) for row in last]
         end = stored[0].position

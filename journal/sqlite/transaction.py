@@ -28,7 +28,7 @@ class Transaction:
         return self.first + len(self.rows)
 
     def has_none_of(self, writer: str) -> bool:
-        """Whether it surely holds no event that this writer has numbered elsewhere."""
+        """Whether it certainly holds no event that this remote writer has numbered."""
         return not self.numbered and all(run[0].writer != writer for run in self.runs)
 
     def found(self, draft: Draft) -> Event | None:

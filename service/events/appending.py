@@ -49,10 +49,10 @@ class EventAppender:
     async def append(
         self, given: Sequence[NewEvent], expected: Cursor | None, *, whole: bool, key: str | None, caller: str
     ) -> list[Event]:
-        """Append in one append; with an idempotency `key` return the events of the first one, if there was one.
+        """Append events in one append; if a request with this idempotency `key` was answered before, return its events.
 
-        `EventConflict` if an event of the same key, with `whole` any event, stands behind `expected`. `Problem` 400 for
-        events that cannot be appended at once, 422 for a key that was used for other events.
+        Raises `EventConflict` if an event of the same key, with `whole` any event, stands behind `expected`;
+        `Problem` 400 for events that cannot be appended at once, 422 for a key that was used for other events.
         """
         if not given:
             raise Problem(400, "no-events", "expected at least one event")
@@ -67,7 +67,7 @@ class EventAppender:
             return await self._append_once(given, expected, whole=whole, writer=writer)
 
     async def answered(self, events: Sequence[Event]) -> None:
-        """Wait until the view of the tasks contains these events, if it is about them."""
+        """If these events are about tasks, wait until the view of the tasks contains them."""
         of_queue = [event for event in events if event.name in _QUEUE_NAMES]
         if of_queue:
             await self._backend.applied(of_queue[-1])
@@ -91,7 +91,7 @@ class EventAppender:
 
     @asynccontextmanager
     async def _alone(self, writer: str) -> AsyncIterator[None]:
-        """Let one request of this process at a time use a key."""
+        """Admit one request of this process at a time for each idempotency key."""
         lock = self._locks.setdefault(writer, anyio.Lock())
         try:
             async with lock:
@@ -155,7 +155,7 @@ class EventAppender:
 
 
 def _expect_no_repeat(drafts: Sequence[Draft], last: int) -> None:
-    """Let the append fail if an event that may be a repeat stands behind the offset `last`."""
+    """Make the append conditional: it fails if an event stands behind the offset `last` that may be the same."""
     keyed = [draft for draft in drafts if draft.key is not None]
     for draft in keyed or drafts[:1]:
         draft.expected, draft.whole_partition = last, not keyed

@@ -1,4 +1,4 @@
-"""Live events for all readers that ask for the same: read once, encoded once, kept in a bounded window of pages."""
+"""Live events for all readers of one topic and key: read once, encoded once, kept in a bounded window of pages."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -29,9 +29,9 @@ class Heartbeat:
 
 
 class Channel:
-    """Follows one selection from `reading`'s cursor on. Pages are numbered from 0; readers keep their number.
+    """Follows one selection from `reading`'s cursor on. Pages are numbered from 0; a reader keeps the next number.
 
-    `error` is what ended it; `over` is true after that, and once the service stops.
+    `error` is the error that ended it; `over` is true once it has ended, or the service stops.
     """
 
     def __init__(self, reading: Reading, begin: Mapping[int, int]) -> None:
@@ -92,7 +92,7 @@ class Channel:
         news.set()
 
     def end(self, error: Exception | None = None) -> None:
-        """End it for all its readers; they learn of the error, if there is one."""
+        """End the channel for all its readers, and give them the error, if there is one."""
         self.over, self.error = True, self.error or error
         self._scope.cancel()
         self._wake()
@@ -112,13 +112,13 @@ class Channel:
         return number
 
     def leave(self) -> None:
-        """Take leave of a reader; the last one ends the channel."""
+        """Remove a reader; the last one ends the channel."""
         self.readers -= 1
         if not self.readers:
             self.end()
 
     def pages(self, number: int) -> Iterator[Page | Heartbeat]:
-        """Yield the pages from that number on, as many as there are; `Overrun` if it was dropped."""
+        """Yield the available pages from that number on; raise `Overrun` if that page was dropped."""
         while number < self._first + len(self._window):
             if number < self._first:
                 raise Overrun

@@ -1,4 +1,4 @@
-"""The connection of a reader: frames go out as it takes them, and its end is noticed at once."""
+"""Streams events to one connection: as fast as the reader takes them, until it disconnects."""
 
 import anyio
 from litestar.types import Receive, Send
@@ -23,7 +23,7 @@ class EventStream:
         self._form = form
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
-        """Answer; an error before the first event is raised, for a problem document."""
+        """Answer with a stream; raise an error before the first event, so that a problem document answers."""
         await while_connected(receive, lambda: self._answer(send))
 
     async def _answer(self, send: Send) -> None:
@@ -61,7 +61,7 @@ class EventStream:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def _tell_outage(self, error: JournalUnavailable, send: Send) -> None:
-        """Answer a reader that comes again with a stream that ends: after a 503 an `EventSource` would give up."""
+        """Answer a reader that reconnects with a stream that ends: after a 503 an `EventSource` would give up."""
         cursor = str(self._selection.cursor)
         await self._start(send, cursor)
         said = self._form.opening(cursor) + self._form.problem(document_of(*told(error, "a stream of events")))

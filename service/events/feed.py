@@ -1,4 +1,4 @@
-"""One reader's pass over the journal: history by a reading of its own, then live events with the others."""
+"""One reader's pass over the journal: it reads history by itself, then live events from the shared channel."""
 
 import logging
 import time
@@ -41,7 +41,7 @@ class Feed:
         self._scope = anyio.CancelScope()
 
     async def open(self) -> Cursor | None:
-        """Find where to begin and return that cursor; None if a reader that comes again has read all it asked for."""
+        """Find the start and return its cursor; None if a reader that reconnects has read all it asked for."""
         await self._reading.open()
         begin = self._reading.cursor
         if self._selection.resumes and self._selection.until is not None:
@@ -56,7 +56,7 @@ class Feed:
         return begin
 
     async def run(self, begin: Cursor, write: Write) -> bool:
-        """Write frames until the selection ends, the service stops or an error is told; False if it takes no more."""
+        """Write frames until the selection ends, the service stops or an error is sent; False if the reader stalls."""
         self._hub.readers.add(self)
         try:
             with self._scope:
@@ -76,11 +76,11 @@ class Feed:
         await self._reading.aclose()
 
     def disconnect(self) -> None:
-        """End it at once, since it takes nothing."""
+        """End the connection at once: its reader takes nothing."""
         self._scope.cancel()
 
     async def stop(self) -> None:
-        """End it, since the service stops: it tells its reader to come again."""
+        """End the stream because the service stops, and tell its reader to reconnect."""
         await self._reading.stream.abandon()
 
     async def _put(self, write: Write, frame: bytes) -> None:

@@ -22,7 +22,7 @@ class StreamForm(Form, Protocol):
         ...
 
     def heartbeat(self, cursor: str) -> bytes:
-        """Return the frame of a stream without events: it lives, and has read up to `cursor`."""
+        """Return the frame of a heartbeat: the stream is alive, and has read up to `cursor`."""
         ...
 
     def notice(self, kind: str, content: Mapping[str, Any], cursor: str | None = None) -> bytes:
@@ -30,7 +30,7 @@ class StreamForm(Form, Protocol):
         ...
 
     def again(self, content: Mapping[str, Any], cursor: str | None) -> bytes:
-        """Return the last frame of a stream whose reader is to come again."""
+        """Return the last frame of a stream, which tells its reader to reconnect."""
         ...
 
     def problem(self, document: bytes) -> bytes:
@@ -39,7 +39,7 @@ class StreamForm(Form, Protocol):
 
 
 def retry_ms() -> int:
-    """Return how long a reader is to wait before it comes again; random, so that not all come at once."""
+    """Return how long a reader waits before it reconnects; random, so that not all reconnect at once."""
     return random.randint(RETRY_MS_MIN, RETRY_MS_MAX)
 
 

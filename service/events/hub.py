@@ -18,16 +18,16 @@ from .selection import EventSelection, Reading
 
 
 class Reader(Protocol):
-    """A reader that is connected: when it was last given something that it has not taken, and how to end it."""
+    """A connected reader; `taking_since` is when it was sent something that it has not taken, None if nothing."""
 
     taking_since: float | None
 
     def disconnect(self) -> None:
-        """End it at once, since it takes nothing."""
+        """End the connection at once: its reader takes nothing."""
         ...
 
     async def stop(self) -> None:
-        """End it, since the service stops."""
+        """End the answer because the service stops."""
         ...
 
 
@@ -73,7 +73,7 @@ class Hub:
                     reader.disconnect()
 
     def known_keys(self) -> KnownKeys:
-        """Return the idempotency keys of the log, which are followed from the first use on."""
+        """Return the idempotency keys of the log; the first call begins to follow it."""
         if self._known_keys is None:
             assert self._tasks is not None, "requests come while the service runs"
             self._known_keys = KnownKeys(self.journal)
@@ -81,7 +81,7 @@ class Hub:
         return self._known_keys
 
     async def channel(self, selection: EventSelection, cursor: Cursor) -> Channel:
-        """Return the channel for a reader at `cursor`; it is opened there if there is none."""
+        """Return the channel for a reader at `cursor`; open it there if there is none."""
         which = (selection.topic, selection.key)
         async with self._opening:
             channel = self.channels.get(which)
@@ -94,7 +94,7 @@ class Hub:
             return channel
 
     def leave(self, channel: Channel) -> None:
-        """Take leave of a reader of a channel; one without readers ends."""
+        """Remove a reader from a channel; the last one ends the channel."""
         channel.leave()
         if channel.over:
             for which in [which for which, each in self.channels.items() if each is channel]:

@@ -40,7 +40,7 @@ def writer_of(caller: str, key: str) -> str:
 
 
 class Used(msgspec.Struct, gc=False):
-    """The events of one append, which stand one behind the other: where the first one does, and how many there are."""
+    """The events of one append, at consecutive offsets: the position of the first one, and their number."""
 
     partition: int
     offset: int
@@ -58,7 +58,7 @@ class KnownKeys:
         self._news = anyio.Event()
 
     async def run(self) -> None:
-        """Follow the log until cancelled; an outage of it is waited out."""
+        """Follow the log until cancelled, and wait out its outages."""
         while True:
             try:
                 await self._follow()

@@ -108,7 +108,7 @@ class Page:
         self._frames: dict[int, list[bytes]] = {}
 
     def __bool__(self) -> bool:
-        """Whether there is something to tell."""
+        """Whether the page has events or skipped records."""
         return bool(self.events or self.skipped)
 
     def frames(self, form: Form) -> list[bytes]:
@@ -129,7 +129,7 @@ class Page:
         return self._chosen([index for index, event in enumerate(self.events) if event.timestamp > since])
 
     def behind(self, cursor: Cursor) -> Self:
-        """Return what of the page a reader at `cursor` has not got yet; its cursors never fall behind that one."""
+        """Return the part of the page that a reader at `cursor` has not got; none of its cursors is before that."""
         places = [index for index, event in enumerate(self.events) if event.offset >= cursor.get(event.partition, 0)]
         chosen = self._chosen(places)
         skipped = [each for each in self.skipped if each.offset >= cursor.get(each.partition, 0)]
@@ -148,7 +148,7 @@ class Page:
 
 
 def further(one: Cursor, other: Cursor) -> Cursor:
-    """Return the cursor that stands in each partition where the further one of both does."""
+    """Return the cursor with the greater of both offsets in each partition."""
     behind = dict(one.behind)
     offsets = dict(one)
     for partition, offset in other.items():

@@ -51,14 +51,14 @@ class Poll:
         self.taking_since: float | None = None
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
-        """Answer; an error is raised, for a problem document."""
+        """Answer with the events; raise an error, so that a problem document answers."""
         await while_connected(receive, lambda: self._answer(send))
 
     def disconnect(self) -> None:
         """Do nothing: it answers once."""
 
     async def stop(self) -> None:
-        """Answer now, since the service stops."""
+        """Answer now, because the service stops."""
         await self._reading.stream.abandon()
 
     async def _answer(self, send: Send) -> None:
@@ -125,7 +125,7 @@ class Poll:
         return is_live and not self._texts and self._until > time.monotonic()
 
     async def _take_live(self) -> bool:
-        """Wait for the next events together with the other readers of the same; return whether the answer is done."""
+        """Wait for the next events on the shared channel; return whether the answer is complete."""
         cursor = self._reading.cursor
         channel = await self._hub.channel(self._selection, cursor)
         number = channel.join(cursor)

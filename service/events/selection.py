@@ -109,7 +109,7 @@ class Reading:
         self.stream.bound_pages(PAGE_BYTES)
 
     async def open(self) -> None:
-        """Find where to begin; the errors of a consumer's start, and `Problem` 400 for a cursor of another journal."""
+        """Find the start. Raises the errors of a consumer's start, and `Problem` 400 for another invalid one."""
         try:
             await self.stream.open()
         except JournalError:
@@ -147,7 +147,7 @@ class Reading:
         return made
 
     async def next_available(self, wait: float = 0.0) -> "Page | Sentinel | None":
-        """As `next_page`; `wait` is for live events alone: those of history are there, and only have to be fetched."""
+        """As `next_page`, but `wait` bounds only the wait for live events: history exists, and is only fetched."""
         return await self.next_page(READ_SECONDS if self.stream.phase is Phase.HISTORY else wait)
 
     async def aclose(self) -> None:

@@ -1,4 +1,4 @@
-"""Appends what programs elsewhere have numbered: decodes, checks, hands to the log, and tells the outcome of each."""
+"""Appends drafts that remote programs have numbered: decodes and checks them, and returns each outcome."""
 
 import asyncio
 import re
@@ -26,7 +26,7 @@ async def append(log: Relaying, body: bytes) -> bytes:
     try:
         request = request_of(body)
     except (msgspec.MsgspecError, ValueError) as error:
-        raise Problem(400, "bad-request", f"the body is not an append of this wire: {error}") from None
+        raise Problem(400, "bad-request", f"expected appends in msgpack, see docs/service-log.md: {error}") from None
     if not _WRITER.fullmatch(request.writer) or len(request.parts) > PARTS_MAX:
         raise Problem(400, "bad-request", f"expected a writer's id and at most {PARTS_MAX:,} appends")
     parts = request.parts
@@ -77,7 +77,7 @@ def _check_contexts(drafts: Sequence[Draft]) -> None:
 
 
 def _landed(drafts: Sequence[Draft], events: Sequence[Event]) -> Landed:
-    """The places and times of the events of these drafts, as short as they can be told."""
+    """The places and times of the events of these drafts, in the shortest form."""
     times = [event.timestamp for event in events]
     partitions, offsets = [event.partition for event in events], [event.offset for event in events]
     partition, first = partitions[0], offsets[0]

@@ -65,7 +65,11 @@ async def list_falls(request: AnyRequest) -> list[FallSeen]:
     """List the places where times fall back along the log, of a log with one clock."""
     log = (await served(request)).log
     if not isinstance(log, OneClock):
-        raise Problem(404, "not-found", "the log has no clock of its own")
+        raise Problem(
+            404,
+            "not-found",
+            "only a log with one clock lists where times fall back; `one_clock` of this one is false",
+        )
     return [FallSeen(each.offset, each.before, each.after, each.carried) for each in await log.falls()]
 
 
@@ -91,7 +95,7 @@ async def tail_log(
     cursor: FromQuery[str],
     poll: Annotated[float | None, QueryParameter(ge=0.0, le=POLL_SECONDS_MAX)] = None,
 ) -> Stream:
-    """Follow the log from a cursor on, as frames; with `poll`, end as soon as there are records, or after so long."""
+    """Follow the log from a cursor on, as frames; with `poll`, end when there are records, or after so many seconds."""
     log = await served(request)
     wanted = offsets_in(cursor, log.log.partitions)
     return Stream(frames(log, wanted, poll), media_type=MEDIA_TYPE, headers=_STREAM_HEADERS)
@@ -154,7 +158,7 @@ async def save_snapshot(request: AnyRequest) -> Label:
             bytes.fromhex(given.digest),
         )
     except (msgspec.MsgspecError, ValueError) as error:
-        raise Problem(400, "bad-request", f"the body is no snapshot of this wire: {error}") from None
+        raise Problem(400, "bad-request", f"expected a snapshot in msgpack, `[label, state]`: {error}") from None
     check(label.cursor, log.log.partitions)
     await log.log.snapshots().save(label, sealed)
     return given
@@ -166,7 +170,7 @@ async def remove_snapshots(request: AnyRequest) -> list[str]:
     try:
         ids = frozenset(_ids.decode(await request.body()))
     except (msgspec.MsgspecError, ValueError) as error:
-        raise Problem(400, "bad-request", f"the body is no list of ids of this wire: {error}") from None
+        raise Problem(400, "bad-request", f"expected a list of ids in msgpack: {error}") from None
     store = (await served(request)).log.snapshots()
     labels = [label for label in await store.listed() if label.id in ids]
     await store.remove(labels)

@@ -68,7 +68,7 @@ async def served(request: Request[Any, Any, Any]) -> ServedLog:
 
 
 def told(error: Exception) -> Problem:
-    """The problem that tells of an error, with what its reader needs to raise it again."""
+    """The problem for an error, with the arguments by which the client raises it again."""
     if isinstance(error, ValueError) and not isinstance(error, JournalError):
         return Problem(400, "bad-cursor", str(error))
     problem = problem_of(error)
@@ -80,7 +80,7 @@ def told(error: Exception) -> Problem:
 
 
 def told_as_bytes(error: Exception) -> bytes:
-    """The document of the problem that tells of an error, for an answer that has begun already."""
+    """The document of the problem for an error, as the last frame of an answer that has begun."""
     problem = told(error)
     return encoded_problem(problem.status, problem.kind, problem.detail, more=problem.more)
 

@@ -1,4 +1,4 @@
-"""Sends the records behind a cursor, as they come, to a reader elsewhere.
+"""Sends the records behind a cursor to a remote reader, as they arrive.
 
 History of a file is read as text and passed on as it is; from there on the readers of a service share one tail. No
 record is decoded.
@@ -20,7 +20,7 @@ from .served import ServedLog, told_as_bytes
 
 
 async def frames(served: ServedLog, cursor: Cursor, poll: float | None) -> AsyncIterator[bytes]:
-    """Yield the frames of a tail; for ever, or, if `poll` seconds are given, up to the end that is reached by then."""
+    """Yield the frames of a tail: for ever, or with `poll` until there are records, at most so many seconds."""
     yield framed(Here({}))  # says at once that the answer arrives as it is written
     try:
         if cursor.marks:

@@ -1,4 +1,4 @@
-"""Observe each request from outside the application: counts it, and writes a line of the access log."""
+"""Observes each request from outside the application: counts it, and writes a line of the access log."""
 
 import asyncio
 import logging
@@ -35,7 +35,7 @@ class Observer:
         self._stopping = stopping
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
-        """Pass the request on, and record it when it has ended, in whatever way."""
+        """Pass the request on, and record its end, however it ends."""
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return

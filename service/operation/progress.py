@@ -46,7 +46,7 @@ class ReplicaProgress:
         return (f"events wait to be applied, and the applied position has not moved for {still:.1f} s",)
 
     async def _at_the_end(self, applied: Cursor) -> bool:
-        """Whether nothing waits to be applied; True as well if the journal does not tell."""
+        """Whether nothing waits to be applied; also True if the journal does not return its end."""
         with anyio.move_on_after(CURRENT_SECONDS_MAX):
             try:
                 return applied.reaches((await self._backend.journal.bounds()).end)
@@ -55,7 +55,7 @@ class ReplicaProgress:
         return True
 
     async def not_ready(self) -> Sequence[str]:
-        """Return why requests should go to another service; empty if they should come."""
+        """Return why this service is not ready for requests; empty if it is."""
         reasons: list[str] = []
         if self._backend.stopping.is_set():
             reasons.append("the service is stopping")
@@ -69,7 +69,7 @@ class ReplicaProgress:
         return reasons
 
     async def lag(self) -> int | None:
-        """Return how many events the view lacks; None if the journal does not tell."""
+        """Return how many events the view lacks; None if the journal does not return its end."""
         with anyio.move_on_after(CURRENT_SECONDS_MAX):
             try:
                 end = (await self._backend.journal.bounds()).end

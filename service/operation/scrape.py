@@ -69,7 +69,7 @@ class _NextTicks:
         self._of: dict[str, tuple[int, int | None]] = {}
 
     def due(self, schedules: Schedules, now: float) -> Iterator[tuple[bool, float | None]]:
-        """Yield of each schedule whether it is paused, and for how many seconds its next tick is due, if it is."""
+        """Yield for each schedule whether it is paused, and for how many seconds its next tick has been due."""
         now_ms, before = int(now * 1_000), self._of
         self._of = {}
         for schedule in schedules.values():

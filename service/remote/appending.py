@@ -11,7 +11,7 @@ from ..limits import REMOTE_REPEAT_SECONDS
 
 
 async def append_and_apply(backend: Backend, drafts: Sequence[Draft]) -> list[Event]:
-    """Append drafts, and return once the service has applied them; an append in doubt is handed in until it is not."""
+    """Append drafts, and return once the service has applied them; repeat an append while it is in doubt."""
     if not drafts:
         return []
     while True:

@@ -92,14 +92,14 @@ class Beat(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Holding(msgspec.Struct):
-    """The tasks that the worker holds, by the log: one that is missing has been taken away from it, so stop it."""
+    """The tasks that the worker holds, by the log. A missing one was revoked or taken over: the worker stops it."""
 
     worker: str
     tasks: list[str]
 
 
 class Error(msgspec.Struct, forbid_unknown_fields=True):
-    """What went wrong, for those who look after the queue."""
+    """The exception of an attempt: its name, its text and its traceback, for operators."""
 
     name: Annotated[str, Meta(min_length=1, max_length=REMOTE_TEXT_CHARS_MAX)]
     text: Annotated[str, Meta(max_length=REMOTE_TEXT_CHARS_MAX)] = ""
@@ -137,7 +137,7 @@ class Retry(_OfClaim, kw_only=True):
 
 
 class Progress(msgspec.Struct, forbid_unknown_fields=True):
-    """How far the task is; or a `value` for those who follow it; at most ten a second for each task."""
+    """How far the task is; or a `value` for the readers of its stream; at most ten reports a second for each task."""
 
     worker: WorkerId
     task: TaskId

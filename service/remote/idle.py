@@ -27,7 +27,7 @@ class IdleSessions:
         return now - since
 
     def overdue(self, sessions: Iterable[SessionState], now: float) -> list[SessionState]:
-        """Return the remote sessions that hold nothing and have been silent for too long; forget the others."""
+        """Return the remote sessions that hold nothing and were silent for too long; forget busy and ended ones."""
         idle = [session for session in sessions if is_remote(session) and not session.claims]
         current = {(session.partition, session.worker) for session in idle}
         silent = [session for session in idle if self.silence_of(session, now) >= REMOTE_IDLE_SECONDS_MAX]
@@ -36,5 +36,5 @@ class IdleSessions:
 
 
 def is_remote(session: SessionState) -> bool:
-    """Return whether a session was opened by a service for a worker elsewhere: it has no process id."""
+    """Return whether a session was opened by a service for a remote worker: such a session has no process id."""
     return session.pid == 0 and not session.machine

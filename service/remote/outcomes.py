@@ -71,7 +71,7 @@ class Reports:
         return outcomes
 
     async def _release_lock(self, entry: _Entry, outcome: Outcome) -> None:
-        """Release the lock that is linked to a task that has ended; if the service dies first, its lease does."""
+        """Release the lock that is linked to a task that has ended; if the service dies before, the lease ends it."""
         link = link_in(entry.row) if outcome.accepted and outcome.state in _ENDED else None
         if link is not None:
             await release_link(self._backend.journal, link, entry.report.task)
@@ -109,7 +109,7 @@ class Reports:
         if report.value is not msgspec.UNSET:
             fields["value"] = orjson.Fragment(encoded_value(report.value))
         if not fields:
-            raise ValidationError("a report of progress has `done` or `text`, or a `value`")
+            raise ValidationError("expected `done`, `text` or `value` in a report of progress, got none of them")
         self._bound_rate(report.task)
         partition, _, _ = await self._submission(report)
         context = {"task": report.task, "worker": report.worker, "claim": report.claim, **fields}

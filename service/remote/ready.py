@@ -18,14 +18,14 @@ from ..limits import READY_ENTRIES_SPARE
 
 
 class Taken(NamedTuple):
-    """The tasks to claim; `held_back`: others could be claimed, but their queue is paused, or they are suspects."""
+    """The tasks to claim; `held_back` if others are ready and must wait: of a paused queue, or suspects."""
 
     tasks: list[TaskState]
     held_back: bool
 
 
 class ReadyTasks:
-    """The ready tasks of `view`, which it is told of from now on; entries of other tasks are dropped when met."""
+    """The ready tasks of `view`; `add` keeps them current, and `take` drops those that are no longer ready."""
 
     def __init__(self, view: TaskView) -> None:
         self.view = view
@@ -44,7 +44,7 @@ class ReadyTasks:
                 self.add(task)
 
     def add(self, task: TaskState) -> None:
-        """Take a task that has become ready."""
+        """Add a task that has become ready."""
         if self._entries > 2 * len(self.view.live) + READY_ENTRIES_SPARE:
             self._fill()  # it adds this task too, which is live
             return
@@ -61,7 +61,7 @@ class ReadyTasks:
         return queue
 
     def put_back(self, tasks: Iterable[TaskState]) -> None:
-        """Take back tasks that were not claimed after all, the first one to be the first again."""
+        """Put tasks that were not claimed back to the front, in their order."""
         for task in reversed(list(tasks)):
             self._entries += 1
             self._queue_of(task.kind).appendleft(task)

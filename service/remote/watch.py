@@ -83,7 +83,7 @@ class SessionWatch:
             self._detector.probed(self._backend.view, partition)
 
     def _stop_clock(self) -> None:
-        """Have silence not grow until the next look: the journal is away."""
+        """Stop counting silence until the next observation: the journal is away."""
         self._detector.failure_began()
         self._detector.failure_ended()
 

@@ -31,7 +31,7 @@ Sessions = Mapping[int, SessionState]
 
 
 class RemoteWorkers:
-    """Opens and keeps sessions for workers elsewhere, and claims tasks for them; `reports` takes their outcomes."""
+    """Opens and keeps sessions for remote workers, and claims tasks for them; `reports` takes their outcomes."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
@@ -133,7 +133,7 @@ class RemoteWorkers:
                 return []
 
     def _next_arrival(self) -> anyio.Event:
-        """Return what is set when the next task becomes ready, or the service stops."""
+        """Return the event that is set when the next task becomes ready, or the service stops."""
         if self._arrival.is_set() and not self.backend.stopping.is_set():
             self._arrival = anyio.Event()
         return self._arrival

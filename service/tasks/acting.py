@@ -12,13 +12,13 @@ from .writes import told
 
 
 class Revocation(Reason, frozen=True, forbid_unknown_fields=True):
-    """Why a task is revoked; with `skip_if_running` one that a worker has claimed is left alone: "running"."""
+    """The reason of a revocation; with `skip_if_running` a claimed task is left alone, and the answer is "running"."""
 
     skip_if_running: bool = False
 
 
 class HandOutcome(Reason, frozen=True, forbid_unknown_fields=True):
-    """Why a task is ended or tried again by hand; with `claim`, a fencing token, only while that is its claim."""
+    """The reason of an outcome by hand; with `claim`, a fencing token, it counts only while that claim is current."""
 
     claim: int | None = None
 

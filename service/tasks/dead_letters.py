@@ -68,7 +68,7 @@ class DeadLetterList(msgspec.Struct, frozen=True):
 
 
 class Choice(Reason, frozen=True, forbid_unknown_fields=True):
-    """Which dead letters an act is about: the ids in `tasks`, or what they have in common, or `all`: one of the three.
+    """The dead letters that a request acts on: the ids in `tasks`, a filter, or `all`; exactly one of the three.
 
     `limit` bounds their number; with `dry_run` nothing is appended.
     """
@@ -86,9 +86,9 @@ class Choice(Reason, frozen=True, forbid_unknown_fields=True):
 
 
 class ActList(msgspec.Struct, frozen=True):
-    """What became of each, the one that failed first first; `more`: more dead letters than `limit` match.
+    """What became of each dead letter, in the order of their failures; `more`: more dead letters than `limit` match.
 
-    `would` are the ids of those that would be acted on, with `dry_run`.
+    With `dry_run`, `would` holds the ids of those that the request would act on.
     """
 
     tasks: list[ActAnswer]
@@ -161,7 +161,7 @@ async def purge_dead_letter(
 async def requeue_dead_letters(
     request: AnyRequest, backend: NamedDependency[Backend], data: JSONBody[Choice]
 ) -> Response[ActList]:
-    """Let dead letters run again: those named, those that match, or all; the one that failed first first."""
+    """Let dead letters run again: those named, those that match, or all, in the order of their failures."""
     return await _act(backend, data, backend.broker.requeue, actor(request))
 
 
@@ -189,8 +189,8 @@ async def _chosen(backend: Backend, said: Choice) -> tuple[list[str], bool]:
         raise Problem(
             400,
             "vague-choice",
-            "name the dead letters by `tasks`, or by what they have in common (`task`, `queue`, `exception`, `tag`, "
-            "`since`, `until`), or say `all`: one of the three",
+            "expected exactly one of the three: `tasks`, a list of ids; a filter of `task`, `queue`, `exception`, "
+            "`tag`, `since` and `until`; or `all`",
         )
     if said.tasks:
         ids = list(dict.fromkeys([await whole(backend, task) for task in said.tasks]))

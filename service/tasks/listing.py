@@ -1,8 +1,8 @@
-"""List tasks, the one submitted last first: from the state, or from the submissions in the log.
+"""Lists tasks, the newest submission first: from the state, or from the submissions in the log.
 
 The state of the queue holds the tasks that wait or run, and the dead letters. Those that have ended are found in the
-log, which is read backwards from its end; a page reads a bounded number of events, and may so have fewer tasks than
-were asked for, or none, and still a next page.
+log, which is read backwards from its end; a page reads a bounded number of events, so it may have fewer tasks
+than were asked for, or none, although there is a next page.
 """
 
 import heapq
@@ -30,7 +30,7 @@ _MARK: Final = b'"task.submitted"'
 
 
 class TaskFilter(NamedTuple):
-    """A filter for tasks: every part that is not None must match; times in seconds since the epoch, both included."""
+    """A filter for tasks: every field that is not None must match; times in seconds since the epoch, both included."""
 
     name: str | None = None
     queue: str | None = None
@@ -177,7 +177,7 @@ class _Backwards:
         return (self._waiting[-1] if self._waiting else None), read
 
     def take(self) -> None:
-        """Take the submission that was seen."""
+        """Take the submission that `peek` has returned."""
         self.end = self._waiting.pop().offset
 
     @property

@@ -118,7 +118,7 @@ async def _begin(backend: Backend, seen: Seen, wanted: TaskFilter, cursor: str |
         return await cursor_at(backend.journal, wanted.until)
     before = dict(place_in(cursor, list[tuple[int, int]]))
     if before.keys() != seen.cursor.keys() or any(offset > seen.cursor[each] for each, offset in before.items()):
-        raise Problem(400, "bad-cursor", "cursor takes `next` of the page before, of the same list")
+        raise Problem(400, "bad-cursor", "expected as `cursor` the `next` of the page before, of the same list")
     return before
 
 
@@ -153,7 +153,7 @@ def _labels(found: Found) -> Labels:
 
 
 async def _past(backend: Backend, as_of: str) -> Cursor:
-    """Return the end of what had happened at a moment of the past."""
+    """Return the cursor behind the events that had happened by a moment of the past."""
     return await cursor_at(backend.journal, past_of(as_of, "as_of", time.time()))
 
 
@@ -256,6 +256,6 @@ async def explain_task(
 
 
 def _version(seen: Seen, task_id: str) -> tuple[Any, ...]:
-    """Return what changes with each event about a task that the view has followed."""
+    """Return a value that changes with each event about the task that the view applies."""
     task = seen.view.find(task_id)
     return () if task is None else (task.changed, task.state, task.attempts, task.refused)

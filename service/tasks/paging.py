@@ -1,4 +1,4 @@
-"""Lists in pages: an item's place in the order of its list, as an opaque text."""
+"""Divides lists into pages; an opaque text names an item's place in the order of its list."""
 
 import base64
 import binascii
@@ -23,7 +23,9 @@ def place_in(token: str, form: Any) -> Any:
         said = base64.urlsafe_b64decode(token.encode() + b"=" * (-len(token) % 4))
         return msgspec.json.decode(said, type=form)
     except (binascii.Error, ValueError, msgspec.MsgspecError):
-        raise Problem(400, "bad-cursor", "cursor takes `next` of the page before, of the same list") from None
+        raise Problem(
+            400, "bad-cursor", "expected as `cursor` the `next` of the page before, of the same list"
+        ) from None
 
 
 def page_by_name(

@@ -55,9 +55,9 @@ AnyRequest = Request[Any, Any, Any]
 
 
 class Seen(NamedTuple):
-    """The state that a request asks about: the view, the position up to which it speaks, and the moment in seconds.
+    """The state that a request asks about: the view, the cursor of that state, and the moment in seconds.
 
-    The view of the present goes on while a request awaits.
+    The view of the present changes while a request awaits.
     """
 
     view: TaskView
@@ -74,7 +74,7 @@ async def see(backend: NamedDependency[Backend], at_least: AtLeast = None, as_of
 
 
 class Reason(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Why a request acts; it stands in the event, beside the name of the caller's key."""
+    """The reason of a request; the event holds it beside the name of the caller's key."""
 
     reason: Annotated[str, msgspec.Meta(max_length=REASON_CHARACTERS_MAX)] | None = None
 

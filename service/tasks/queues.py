@@ -150,7 +150,7 @@ async def show_worker(
 
 
 def _whole_worker(view: TaskView, typed: str) -> str:
-    """Return the id of the worker that a whole id, or the end of one, stands for; `Problem` 404 or 409 for no other."""
+    """Return the id of the worker that an id, or the end of one, names; `Problem` 404 for none, 409 for several."""
     known = {session.worker for session in view.all_sessions()}
     end = typed.lstrip("….")
     found = sorted(each for each in known if each == typed or (end and each.endswith(end)))

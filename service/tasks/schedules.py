@@ -46,7 +46,7 @@ class TickList(msgspec.Struct, frozen=True):
 
 
 class ScheduleAct(Reason, frozen=True, forbid_unknown_fields=True):
-    """Why a schedule is changed; with `dry_run` nothing is appended."""
+    """The reason of a change to a schedule; with `dry_run` nothing is appended."""
 
     dry_run: bool = False
 

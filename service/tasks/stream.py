@@ -45,7 +45,7 @@ async def stream_task(
 ) -> Response[TaskUpdateAnswer]:
     """Follow a task until it has ended: Server-Sent Events with its statuses, its progress and its emitted values.
 
-    Events of the type `status` tell a change, those of the type `progress` a report of the running task; `end` comes
+    Events of the type `status` name a new state, those of the type `progress` a report of the running task; `end` comes
     last. A client that goes away cancels nothing.
     """
     try:
@@ -130,7 +130,7 @@ class _TaskStream:
 
 
 class _Outage:
-    """Answers a reader that comes again while the journal is away: after a 503 an `EventSource` would give up."""
+    """Answers a reader that reconnects while the journal is away: after a 503 an `EventSource` would give up."""
 
     def __init__(self, error: JournalUnavailable, cursor: str) -> None:
         self._error = error

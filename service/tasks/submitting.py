@@ -64,7 +64,7 @@ class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class Submission(Link, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A message to be submitted. `uuid` is its id, a new one if it is left out; 409 if the journal has a task of it.
+    """A message to be submitted. `uuid` is its id, by default a new one; 409 if the journal has a task with that id.
 
     `ttl`: if no worker has begun it so many ms from now, it lapses. `callback`: messages that run after it, one after
     the other, each given the result of the one before.

@@ -1,4 +1,4 @@
-"""The list of the queues, made once for many requests: it takes a look at each live task."""
+"""Keeps the list of the queues for many requests, since making it visits each live task."""
 
 import time
 from typing import NamedTuple
@@ -40,9 +40,9 @@ class EncodedQueues(NamedTuple):
 class Summaries:
     """Keeps the encoded list of the queues.
 
-    It is made anew after a second at the latest, and before that when an event has come that this service has written,
-    or that a request insists on. Events of other processes come without end while workers run; for these it is made
-    anew as often as `SUMMARY_TIME_SHARE` of the service's time allows.
+    A request makes it anew if it is older than `SUMMARY_SECONDS`, if it lacks an event that this service has written,
+    or an event before the cursor that the request names. While workers run, other processes append all the time: for
+    their events it is made anew only as often as `SUMMARY_TIME_SHARE` of the service's time allows.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -50,7 +50,7 @@ class Summaries:
         self._kept: EncodedQueues | None = None
 
     def queues(self, at_least: Cursor | None = None) -> EncodedQueues:
-        """Return the queues, by a view that has read up to `at_least`."""
+        """Return the list of the queues, with the events before `at_least` applied."""
         begun, kept, cursor = time.monotonic(), self._kept, self.backend.cursor
         if kept is not None and self._is_current(kept, cursor, at_least, begun - kept.made_at):
             return kept

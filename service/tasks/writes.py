@@ -1,4 +1,4 @@
-"""Answers to writes: they come once the service's own view contains what was written, so a caller reads its writes."""
+"""Answers writes once the service's own view contains what was written, so that a caller reads its writes."""
 
 from collections.abc import Awaitable
 
@@ -15,7 +15,7 @@ async def read_back(backend: Backend, event: Event | None = None) -> None:
 
 
 async def told(backend: Backend, task_id: str, act: Awaitable[Effect]) -> ActAnswer:
-    """Carry out an act on a task, and return its effect; `Problem` 404 or 409, with the disposition, if it had none."""
+    """Carry out an act on a task and return its effect; without one, `Problem` 404 or 409 has the disposition."""
     effect = await act
     await read_back(backend, effect.event)
     answer = acted(task_id, effect)

@@ -1,4 +1,4 @@
-"""Rows that no viewer stumbles over, made of whatever the journal says about requests. Pure.
+"""Makes rows that every viewer can render, whatever the events of requests contain. Pure.
 
 Viewers of the Top Framework end at the first row that they cannot render: an active task without a start, a header that
 stands there twice, a status or length that is no number, a time that is no text, and text with `[`, which they take for

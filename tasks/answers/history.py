@@ -31,7 +31,7 @@ class StepAnswer(msgspec.Struct, frozen=True):
 
 
 class ChainTaskAnswer(msgspec.Struct, frozen=True):
-    """One task of a chain; its state is "waits" before it is submitted, "blocked" if it does not follow any more."""
+    """One task of a chain; its state is "waits" before it is submitted, "blocked" if the chain ended before it."""
 
     id: str
     name: str | None

@@ -32,7 +32,7 @@ class TaskLineAnswer(msgspec.Struct, frozen=True):
 
 
 class TaskAnswer(TaskLineAnswer, frozen=True):
-    """A task: also its status by the name that a program knows it by, and what was reported of it.
+    """A task, with its `status` as a `StatusTracker` names it, and what was reported of it.
 
     `progress` and `value` are what it has reported last, while it runs; `details` what a program has reported of its
     status. `reason` is "expired" if no worker began it within its time to live.

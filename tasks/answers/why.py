@@ -10,7 +10,7 @@ from ..inspection.findings import Evidence, Finding
 class WhyAnswer(msgspec.Struct, frozen=True):
     """The task's state as of a moment, in seconds since the epoch, and the findings, the most important one first.
 
-    `state` is "unknown", and what is unknown is null, for a task that the journal does not know.
+    For a task that the journal does not know, `state` is "unknown" and fields without a value are null.
     """
 
     task: str

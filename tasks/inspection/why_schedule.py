@@ -33,7 +33,7 @@ def why_schedule(view: TaskView, name: str, now: float) -> list[Finding]:
 
 
 def why_tick(view: TaskView, task_id: str, now: float) -> list[Finding]:
-    """Explain why the journal knows no task of that id, which is that of a tick of a known schedule; else nothing."""
+    """Explain why the journal knows no task of that id, if the id is a tick's of a known schedule; else nothing."""
     schedule, tick = view.schedules.get(routing_key(task_id)), _moment(task_id)
     if schedule is None or tick is None:
         return []

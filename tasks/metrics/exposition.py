@@ -53,7 +53,7 @@ def build_info() -> Sample:
 
 
 class _Collected:
-    """What the library asks for its families."""
+    """The collector that the library asks for the metric families."""
 
     def __init__(self, families: "list[Family]") -> None:
         self._families = families

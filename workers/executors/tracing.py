@@ -1,7 +1,7 @@
 """Trace the waiting and the attempts of tasks, and the commits of their outcomes, with OpenTelemetry.
 
 A first attempt belongs to the trace of its submission. A retry may come hours later: it is the root of a trace of its
-own, with a link to the submission. The outcome of a traced attempt says its `traceparent`, so that the worker loop can
+own, with a link to the submission. The outcome of a traced attempt holds its `traceparent`, so that the worker loop can
 trace the commit, also for a child process, and readers of the log find the trace.
 
 `TRACING.tracer` is None unless the program has configured a provider when its worker starts; that is one comparison for
@@ -46,7 +46,7 @@ def begin_tracing() -> None:
 
 
 def flush_spans() -> None:
-    """Have ended spans exported, before a process that runs no exit handlers ends."""
+    """Export ended spans, before a process that runs no exit handlers ends."""
     if TRACING.tracer is None:
         return
     from opentelemetry import trace

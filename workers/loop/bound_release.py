@@ -1,9 +1,9 @@
-"""Append the end of a task and the release of its lock together, under the condition that the claim is not over.
+"""Append the end of a task and the release of its lock together, under the condition that the claim is current.
 
 A release takes effect whatever becomes of the outcome before it. An append that was long under way could so release the
-lock of a task whose session was expired meanwhile, and which runs again. Therefore it expects that no event of the
-session or of the task has come since the state by which the claim was current: the log refuses it otherwise, and the
-outcome is appended alone. The session is named by a beat.
+lock of a task whose session was expired meanwhile, and which runs again. So the append is conditional: no event of
+the session or of the task may stand behind those that the view has applied. If the log refuses it, the outcome is
+appended alone. A beat in the append stands for the session.
 """
 
 from collections.abc import Sequence

@@ -44,7 +44,7 @@ class ClaimedTasks:
     async def start(self, entries: Sequence[WorkerDraft], events: Sequence[Event], sessions: OwnSessions) -> bool:
         """Start each task whose claim is among these appended events and was accepted; return whether any was.
 
-        The task of a refused claim that is ready all the same is filed again.
+        If a claim was refused and its task is still ready, the task is filed again.
         """
         accepted: list[_Accepted] = []
         for entry, event in zip(entries, events, strict=True):

@@ -57,7 +57,7 @@ class Written(NamedTuple):
     begun: float
 
 
-class Desk(NamedTuple):
+class WorkerFacts(NamedTuple):
     """The facts about the worker that the drafts of commands contain; `rows` are the submissions of lapsing tasks."""
 
     sessions: OwnSessions
@@ -165,35 +165,35 @@ def _claim(command: Claim, lease: SessionLease) -> WorkerDraft:
     return WorkerDraft(draft, TaskContext(lease.worker, task_id), command)
 
 
-def _lapse(command: Lapse, desk: Desk) -> WorkerDraft:
+def _lapse(command: Lapse, facts: WorkerFacts) -> WorkerDraft:
     task = command.task
-    lease = desk.sessions[task.kind.partition]
+    lease = facts.sessions[task.kind.partition]
     context = orjson.dumps({"task": task.id, "worker": lease.worker, "reason": names.EXPIRED_REASON})
     draft = Draft(names.LAPSED, context, routing_key(task.id), task.kind.partition)
-    link = link_in(desk.rows.get(task.id, b""))
+    link = link_in(facts.rows.get(task.id, b""))
     return WorkerDraft(draft, TaskContext(lease.worker, task.id), command, link)
 
 
-def _join(command: Join, desk: Desk) -> WorkerDraft:
-    lease, known = desk.sessions.fresh(command.partition), desk.known
-    fact, context = joining(lease.worker, desk.lease_ms, known.accepts, known.selection, desk.slots)
+def _join(command: Join, facts: WorkerFacts) -> WorkerDraft:
+    lease, known = facts.sessions.fresh(command.partition), facts.known
+    fact, context = joining(lease.worker, facts.lease_ms, known.accepts, known.selection, facts.slots)
     return _worker_entry(names.JOINED, context, lease, fact, command)
 
 
-def _beat(command: Beat, desk: Desk) -> WorkerDraft:
-    lease = desk.sessions[command.partition]
+def _beat(command: Beat, facts: WorkerFacts) -> WorkerDraft:
+    lease = facts.sessions[command.partition]
     return _worker_entry(names.BEAT, _own_name(lease), lease, FactContext(worker=lease.worker), command)
 
 
-def _expire(command: Expire, desk: Desk) -> WorkerDraft:
-    lease = desk.sessions[command.partition]
+def _expire(command: Expire, facts: WorkerFacts) -> WorkerDraft:
+    lease = facts.sessions[command.partition]
     context = orjson.dumps({"worker": command.worker, "last": command.last, "by": lease.worker})
     fact = FactContext(worker=command.worker, last=command.last, by=lease.worker)
     return _worker_entry(names.EXPIRED, context, lease, fact, command)
 
 
 # The draft of each type of command but `Claim`.
-_DRAFTS: Final[dict[type, Callable[[Any, Desk], WorkerDraft]]] = {
+_DRAFTS: Final[dict[type, Callable[[Any, WorkerFacts], WorkerDraft]]] = {
     Lapse: _lapse,
     Join: _join,
     Beat: _beat,
@@ -201,13 +201,13 @@ _DRAFTS: Final[dict[type, Callable[[Any, Desk], WorkerDraft]]] = {
 }
 
 
-def entries_of(commands: Sequence[Command], desk: Desk) -> list[WorkerDraft]:
+def entries_of(commands: Sequence[Command], facts: WorkerFacts) -> list[WorkerDraft]:
     """Return the events to append for the commands."""
-    leases, drafts = desk.sessions.leases, _DRAFTS
+    leases, drafts = facts.sessions.leases, _DRAFTS
     return [
         _claim(command, leases[command.task.kind.partition])
         if isinstance(command, Claim)
-        else drafts[type(command)](command, desk)
+        else drafts[type(command)](command, facts)
         for command in commands
     ]
 

@@ -21,7 +21,7 @@ from .timetable import Timetable
 
 
 class Firing:
-    """Fires the ticks of a timetable; of none without one."""
+    """Fires the ticks of a timetable; without a timetable it fires none."""
 
     def __init__(self, journal: AsyncJournal, timetable: Timetable | None) -> None:
         self._journal = journal
@@ -46,7 +46,7 @@ class Firing:
     ) -> tuple[Iterator[Sequence[Draft]] | None, list[Command]]:
         """Return the drafts of each append for the ticks among the commands, None for none, and the other commands.
 
-        `position()` is how far the state is read by which they were decided.
+        `position()` returns the offsets up to which the view was read when the ticks were decided.
         """
         if not self._has_due:
             return None, commands

@@ -49,7 +49,7 @@ _said: Final = msgspec.json.Decoder(_Said)
 class OutcomeHooks:
     """Calls `on_success`, `on_retry`, `on_failure` and `on_revocation` of those `tasks` whose class overrides them.
 
-    `any` says, once and for all, whether there are such tasks.
+    `any` says whether there are such tasks, and never changes.
     """
 
     def __init__(self, tasks: Mapping[str, Task[Any, Any]]) -> None:

@@ -34,7 +34,7 @@ from ..settings import Settings, WorkerCounts
 from .appender import Appender
 from .bound_release import has_release
 from .claimed import ClaimedTasks
-from .drafts import Desk, WorkerDraft, appends_of, entries_of, leave_entry, outcome_entries, progress_entries
+from .drafts import WorkerDraft, WorkerFacts, appends_of, entries_of, leave_entry, outcome_entries, progress_entries
 from .firing import Firing
 from .hooks import OutcomeHooks
 from .indexing import IndexKeeper
@@ -318,7 +318,9 @@ class WorkerLoop:
             elif isinstance(command, Lapse):
                 lapsed.append(command.task)
         rows = await self._submissions.of(lapsed, ()) if lapsed else {}
-        return entries_of(commands, Desk(self._sessions, self._known, self.settings.lease_ms, self._lanes.slots, rows))
+        return entries_of(
+            commands, WorkerFacts(self._sessions, self._known, self.settings.lease_ms, self._lanes.slots, rows)
+        )
 
     # -- appending -------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Compare running tasks with their timeouts, by a timer and not in the turns of the worker loop.
 
-During an outage of the journal a turn does not end.
+During an outage of the journal a turn of the loop does not end.
 """
 
 import asyncio

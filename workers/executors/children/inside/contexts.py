@@ -1,4 +1,4 @@
-"""Copy the context that the tasks' modules have left, one copy for each run."""
+"""Copy the context variables as the tasks' modules have set them, one copy for each run."""
 
 import contextvars
 import sys
