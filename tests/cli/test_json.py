@@ -13,7 +13,7 @@ from journeyman.cli.app import application
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 # Those that run until they are stopped: what they print is for people; a worker's log is configured by itself.
-RUNNING = {"worker", "thread-pool", "process-pool", "scheduler", "demo"}
+RUNNING = {"worker", "thread-pool", "process-pool", "scheduler", "serve", "demo"}
 
 
 def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
