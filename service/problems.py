@@ -178,7 +178,7 @@ def encoded_problem(status: int, kind: str, detail: str, instance: str = "", mor
 
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Answer a request that has failed; Litestar calls it for each exception."""
-    problem, instance = told(error, f"{request.method} {request.url.path}")
+    problem, instance = told(error, f"{request.scope['method']} {request.scope['path']}")
     for place in request.app.state.get("places", ()):  # where the journal is, is not the caller's to know
         problem.detail = problem.detail.replace(f"journal {place}", "journal").replace(place, "the journal")
     return answer(problem, instance)
