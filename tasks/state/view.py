@@ -83,9 +83,12 @@ class TaskView(TaskFold, View):
         return self.apply_fact(event.name, context, event.partition, event.offset, event.timestamp)
 
     def apply_page(self, page: Page) -> None:
-        """Apply a page of records to the state."""
+        """Apply a page of records to the state.
+
+        An event of another program changes nothing, unless it is the sign of life of a session.
+        """
         partition, offsets, rows = page
-        submit, move_task = self._submit, self._move_task
+        submit, move_task, part_of = self._submit, self._move_task, self._part_of
         for offset, row, said in zip(offsets, rows, task_facts(rows), strict=True):
             if said is None:
                 self.unreadable += 1
@@ -95,7 +98,7 @@ class TaskView(TaskFold, View):
                 submit(said.context, partition, offset, said.timestamp, row)
             elif name in _MOVING:
                 move_task(name, said.context, partition, offset, said.timestamp)
-            else:
+            elif name in part_of or self.sessions.get(partition):
                 self._apply_other(row, partition, offset)
 
     def _apply_other(self, row: bytes, partition: int, offset: int) -> None:
