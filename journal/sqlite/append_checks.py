@@ -29,6 +29,18 @@ async def search_before(reads: Reads, writer: Writer, landmarks: Landmarks, entr
     entry.known, entry.searched_to = looking.result(), end
 
 
+def is_lone_behind(drafts: Sequence[Draft], since: Mapping[int, int], end: int) -> bool:
+    """Check a draft that was numbered elsewhere when the log had reached `end`, and return True; else return False.
+
+    If the log still ends there, the draft cannot stand in it, nor has another log come in its place.
+    """
+    if not (type(drafts) is Plain and len(drafts) == len(since) == 1 and since.get(0) == end):
+        return False
+    check(drafts[0])
+    check_partitions(drafts, 1)
+    return True
+
+
 async def numbered(
     reads: Reads, writer: Writer, url: str, drafts: Sequence[Draft], since: Mapping[int, int]
 ) -> NumberedAppend:

@@ -28,7 +28,7 @@ from ..timeline import Fall
 from ..verification import Report, Verification
 from ..writer import Writer
 from . import fork_and_exit, trimming
-from .append_checks import check_before, numbered, search_before
+from .append_checks import check_before, is_lone_behind, numbered, search_before
 from .commit import Committer
 from .connections import Connections
 from .file import Synchronous, explained
@@ -207,17 +207,23 @@ class SqliteLog:
                 await search_before(self._reads, self._writer, state.inserter.landmarks, entry)
             if entry.conditional:
                 await check_before(self._reads, self._writer, entry)
-        return await self._appended(state, entry)
+        return await self._appended(state, entry, alone=self._is_alone())
 
     async def append_numbered(self, drafts: Sequence[Draft], since: Mapping[int, int]) -> list[Event]:
         """See `Relaying.append_numbered`."""
-        state = self._state_to_write()
-        return await self._appended(state, await numbered(self._reads, self._writer, self.url, drafts, since))
+        state, alone = self._state_to_write(), self._is_alone()
+        is_behind = alone and is_lone_behind(drafts, since, state.inserter.end)
+        if is_behind and (event := state.committer.try_commit(drafts[0], since[0])) is not None:
+            return [event]
+        entry = await numbered(self._reads, self._writer, self.url, drafts, since)
+        return await self._appended(state, entry, alone=alone)
 
-    async def _appended(self, state: Connections, entry: PendingAppend) -> list[Event]:
+    def _is_alone(self) -> bool:
         # A caller in a plain thread waits for no one else's append; in a loop other tasks may be about to append too.
+        return blocking.is_driven() or not self._group_commit.is_expected()
+
+    async def _appended(self, state: Connections, entry: PendingAppend, *, alone: bool) -> list[Event]:
         driven = blocking.is_driven()
-        alone = driven or not self._group_commit.is_expected()
         if alone and entry.is_lone:
             searched_to = entry.searched_to if entry.keeps_numbers else None
             if (event := state.committer.try_commit(entry.drafts[0], searched_to)) is not None:
