@@ -28,6 +28,8 @@ HEAD_BYTES_MAX: Final = 64 * KIB
 # How long a client may take to send the head of a request, and its body, in seconds.
 HEAD_SECONDS_MAX: Final = 20.0
 BODY_SECONDS_MAX: Final = 60.0
+# The longest part of an answer, in bytes, that is copied to be sent with the head.
+JOINED_BYTES_MAX: Final = 64 * KIB
 CONNECTIONS_MAX: Final = 2_000
 BACKLOG_CONNECTIONS: Final = 512
 KEEP_ALIVE_SECONDS: Final = 75

@@ -9,12 +9,52 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from .limits import BODY_SECONDS_MAX, HEAD_BYTES_MAX, HEAD_SECONDS_MAX
+from .limits import BODY_SECONDS_MAX, HEAD_BYTES_MAX, HEAD_SECONDS_MAX, JOINED_BYTES_MAX
 from .problems import CONTENT_TYPE, encoded_problem
 
 _SLOW: Final = encoded_problem(408, "too-slow", "the request has not arrived in time; send it again")
 _LARGE: Final = encoded_problem(431, "head-too-large", f"a request's head takes at most {HEAD_BYTES_MAX:,} bytes")
 _MALFORMED: Final = encoded_problem(400, "malformed-request", "this is not a request of HTTP/1.1")
+
+
+class HeldHead:
+    """The transport of one answer: its head waits for the body of the same pass of the loop, to be sent with it.
+
+    Two parts would be two system calls here, and would wake the client twice.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held: bytes | None = None
+        self._has_begun = False
+
+    def write(self, data: bytes) -> None:
+        """Hold the first part back, at most to the end of this pass; send all others at once."""
+        if not self._has_begun:
+            self._has_begun, self._held = True, data
+            self._loop.call_soon(self._flush)
+        elif self._held is not None:
+            if len(data) <= JOINED_BYTES_MAX:
+                data, self._held = self._held + data, None
+            self._flush()
+            self._transport.write(data)
+        else:
+            self._transport.write(data)
+
+    def _flush(self) -> None:
+        held, self._held = self._held, None
+        if held is not None and not self._transport.is_closing():
+            self._transport.write(held)
+
+    def is_closing(self) -> bool:
+        """Whether the transport is closed, or is about to be."""
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        """Close the transport, once all has been sent."""
+        self._flush()
+        self._transport.close()
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -52,6 +92,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._expect(BODY_SECONDS_MAX)
         super().on_headers_complete()
+        self.cycle.transport = HeldHead(self.transport, self.loop)  # type: ignore[assignment]  # has all that it calls
 
     def on_message_complete(self) -> None:
         """Await nothing until the next request: its time is the keep-alive's."""
