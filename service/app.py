@@ -21,6 +21,7 @@ from .events.appending import EventAppender
 from .events.hub import Hub
 from .events.routes import append_events, read_events
 from .limits import BODY_BYTES_MAX
+from .log.direct import DirectAppends
 from .log.routes import ROUTER as LOG
 from .openapi_page import PageRenderPlugin
 from .operation.operation import Operation
@@ -85,11 +86,12 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
             yield
             tasks.cancel_scope.cancel()
 
+    checked = middleware(settings.keyring, settings.origins)
     app = Litestar(
         route_handlers=ROUTES,
         lifespan=[lifespan],
         dependencies={"seen": Provide(see), **{name: _provided(part) for name, part in parts.items()}},
-        middleware=[middleware(settings.keyring, settings.origins), restored_slashes],
+        middleware=[checked, restored_slashes],
         exception_handlers={Exception: handle},
         cors_config=_cors(settings.origins),
         openapi_config=OpenAPIConfig(
@@ -107,7 +109,7 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
         on_app_init=[document_problems],
     )
     app.state.backend, app.state.hub, app.state.places = backend, hub, (journal.url, journal.location)
-    app.asgi_handler = operation.observed(DecodedSegments(app.asgi_handler))
+    app.asgi_handler = operation.observed(DirectAppends(DecodedSegments(app.asgi_handler), checked))
     return app
 
 

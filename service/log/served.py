@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from litestar import Request
+from litestar.datastructures import State
 
 from ...journal.cursor import Cursor
 from ...journal.errors import JournalError
@@ -54,14 +55,17 @@ def _partitioner(log: Log) -> str:
 
 async def served(request: Request[Any, Any, Any]) -> ServedLog:
     """The log of the service that got this request; `Problem` 410 if the caller means another journal."""
-    state = request.app.state
+    return await served_by(request.app.state, request.headers.get(IDENTITY_HEADER))
+
+
+async def served_by(state: State, meant: str | None) -> ServedLog:
+    """The log of the service with that state; `Problem` 410 if the caller means a journal with another identity."""
     found: ServedLog | None = getattr(state, _PLACE, None)
     if found is None:
         backend: Backend = state.backend
         log = await backend.journal.open()
         found = ServedLog(backend, log, await log.identity() if isinstance(log, Relaying) else "")
         setattr(state, _PLACE, found)
-    meant = request.headers.get(IDENTITY_HEADER)
     if meant and meant != found.identity:
         raise Problem(410, "journal-gone", "the journal behind this service is not the one that was opened")
     return found

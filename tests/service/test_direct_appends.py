@@ -1,0 +1,74 @@
+"""Appends that the service takes past its framework are answered, refused and counted as by the documented route."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import httpx2
+import pytest
+from journeyman.journal.event import draft
+from journeyman.journal.http.pending_append import run_of
+from journeyman.journal.http.wire import IDENTITY_HEADER, MEDIA_TYPE, Landed, outcomes_of, pack
+from journeyman.service.settings import Settings
+from prometheus_client.parser import text_string_to_metric_families
+from support.service import client, keyring, service_here
+
+WORKS: Final = "key-of-a-program-that-works"
+READS: Final = "key-of-a-program-that-reads"
+HEADERS: Final = ("content-type", "cache-control", "content-length", "www-authenticate")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    directory: Path = tmp_path_factory.mktemp("direct")
+    settings = Settings(port=0, keyring=keyring(f"works read,work {WORKS}", f"reads read {READS}"))
+    with service_here(f"sqlite:///{directory}/log.db", settings) as address:
+        yield address
+
+
+def request_of(number: int) -> bytes:
+    return pack(("a-writer", [run_of([draft("order.paid", {"n": number}, "k")], number, {0: 0}, None)]))
+
+
+def both_ways(address: str, body: bytes, key: str | None, identity: str = "") -> Iterator[httpx2.Response]:
+    """The answers of the direct way, and of the route, which takes the requests that name a page's origin."""
+    with client(address, key) as http:
+        headers = {"Content-Type": MEDIA_TYPE} | ({IDENTITY_HEADER: identity} if identity else {})
+        yield http.post("/log/append", content=body, headers=headers)
+        yield http.post("/log/append", content=body, headers=headers | {"Origin": address})
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "identity", "status"),
+    [
+        (None, request_of(1), "", 401),
+        (READS, request_of(1), "", 403),
+        (WORKS, request_of(1), "another-journal", 410),
+        (WORKS, b"no request of this wire", "", 400),
+    ],
+)
+def test_refusal_is_that_of_the_route(address: str, key: str | None, body: bytes, identity: str, status: int) -> None:
+    direct, routed = both_ways(address, body, key, identity)
+    assert direct.status_code == routed.status_code == status
+    assert direct.json() == routed.json()
+    assert [direct.headers.get(name) for name in HEADERS] == [routed.headers.get(name) for name in HEADERS]
+
+
+def test_append_that_comes_both_ways_lands_once(address: str) -> None:
+    direct, routed = both_ways(address, request_of(7), WORKS)
+    (landed,) = outcomes_of(direct.content)
+    assert isinstance(landed, Landed)
+    assert direct.content == routed.content
+    assert [direct.headers.get(name) for name in HEADERS] == [routed.headers.get(name) for name in HEADERS]
+
+
+def test_appends_of_both_ways_are_counted_alike(address: str) -> None:
+    def counted() -> float:
+        with client(address, READS) as http:
+            families = text_string_to_metric_families(http.get("/metrics").text)
+        samples = [each for family in families for each in family.samples if each.labels.get("route") == "/log/append"]
+        return sum(each.value for each in samples if each.name.endswith("_count") and each.labels["status"] == "200")
+
+    before = counted()
+    assert [answer.status_code for answer in both_ways(address, request_of(8), WORKS)] == [200, 200]
+    assert counted() == before + 2
