@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 
 from ..journal.log import Log
 from ..journal.sqlite.copying import Copy, CopyReports, backup, restore
 from ..journal.sqlite.log import SqliteLog
 from ..journal.url import log_from_url
+from .shared.encoding import file_name, shown_name
 from .shared.failures import EXIT_ENVIRONMENT, BadInput
+from .shared.json_lines import print_json
 from .shared.opening import shared_journal
 from .shared.options import JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.progress import bar
@@ -41,8 +42,8 @@ def backup_journal(
     source = shared_journal(journal, create=False)
     log = _checked(source.asynchronous.log, f"journeyman export {file}.jsonl.gz")
     with source, _progress() as progress:
-        done = backup(log, file, progress, force=force)
-    _say(done, f"copied {log.url} to {file}", file, as_json=as_json)
+        done = backup(log, file_name(file), progress, force=force)
+    _say(done, f"copied {log.url} to {shown_name(file)}", shown_name(file), as_json=as_json)
 
 
 def restore_journal(
@@ -69,8 +70,8 @@ def restore_journal(
     configure_logging(log_level)
     log = _checked(log_from_url(journal), f"journeyman import {file}")
     with _progress() as progress:
-        done = restore(file, log.path, progress, force=force, damaged=damaged)
-    _say(done, f"restored {log.url} from {file}", log.path, as_json=as_json)
+        done = restore(file_name(file), log.path, progress, force=force, damaged=damaged)
+    _say(done, f"restored {log.url} from {shown_name(file)}", log.path, as_json=as_json)
 
 
 def _checked(log: Log, instead: str) -> SqliteLog:
@@ -92,7 +93,7 @@ def _say(done: Copy, what: str, file: str, *, as_json: bool) -> None:
     found = done.verification
     if as_json:
         said = as_object(found, file) | {"bytes": done.size, "former": done.former}
-        print(orjson.dumps(said).decode())
+        print_json(said)
     else:
         print(f"{what}: {extent(found)}, {done.size:,} bytes, {'verified' if found.is_sound else 'damaged'}")
         if done.former:

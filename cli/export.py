@@ -8,8 +8,10 @@ import orjson
 import typer
 
 from ..consumers.files.exporting import Exported, ExportSelection, export
+from .shared.encoding import shown_name
 from .shared.failures import quiet_on_broken_pipe
 from .shared.files import STANDARD, writing
+from .shared.json_lines import print_json
 from .shared.moments import parse_moment
 from .shared.opening import existing_journal
 from .shared.options import JournalURL, LevelOption, LogLevel, checked_topic, configure_logging
@@ -82,8 +84,11 @@ def _say(done: Exported, file: str, url: str, *, as_json: bool) -> None:
     stream = sys.stderr if file == STANDARD else sys.stdout
     passed_over = PassedOver(done.skipped, done.bad[0] if done.bad else None)
     if as_json:
-        said = {"events": done.events, "looked_at": done.looked_at, "skipped": done.skipped, "file": file}
-        print(orjson.dumps(said).decode(), file=stream)
+        said = {"events": done.events, "looked_at": done.looked_at, "skipped": done.skipped, "file": shown_name(file)}
+        if file == STANDARD:
+            print(orjson.dumps(said).decode(), file=stream)
+        else:
+            print_json(said)
         return
-    print(f"exported {done.events:,} of {done.looked_at:,} events of {url} to {file}", file=stream)
+    print(f"exported {done.events:,} of {done.looked_at:,} events of {url} to {shown_name(file)}", file=stream)
     passed_over.print()

@@ -3,11 +3,11 @@
 import datetime as dt
 from typing import Annotated, Final
 
-import orjson
 import typer
 
 from ..journal.verification import Verification, verify
 from .shared.failures import EXIT_ENVIRONMENT
+from .shared.json_lines import print_json
 from .shared.opening import existing_journal
 from .shared.options import JournalURL, LevelOption, LogLevel, configure_logging
 from .shared.progress import bar
@@ -45,7 +45,7 @@ def verify_journal(
         with bar("verifying", "events") as progress:
             found = opened.run(verify(opened.asynchronous.log, progress))
         if as_json:
-            print(orjson.dumps(as_object(found, opened.url)).decode())
+            print_json(as_object(found, opened.url))
         else:
             _say(found, opened.url)
     if not found.is_sound:

@@ -65,6 +65,11 @@ def file_name(name: str) -> str:
     return name
 
 
+def shown_name(name: str) -> str:
+    """Return the name of a file as text: its bytes in UTF-8, others as escapes, so that JSON can hold it."""
+    return os.fsencode(file_name(name)).decode(errors="backslashreplace")
+
+
 def write_anything() -> None:
     """Let stdout and stderr take any text, whatever encoding the environment gives them."""
     codecs.register_error(_ERRORS, _plain)

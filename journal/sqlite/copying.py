@@ -21,7 +21,7 @@ from ..verification import Report, Verification
 from .file import connect_reader, explained, is_journal
 from .limits import COPY_PAGES
 from .log import SqliteLog
-from .permission import check_path
+from .permission import check_path, sqlite_name
 from .verifying import Reading, verify_file
 from .write_lock import WriteLock
 
@@ -46,6 +46,7 @@ class Copy(NamedTuple):
 
 def backup(log: SqliteLog, target: str, progress: CopyReports, *, force: bool = False) -> Copy:
     """Copy the file of an open log to `target`; replace an existing file only with `force`."""
+    _name(target)
     _refuse_own_files(log.path, target)
     for suffix in _SIDE_FILES:
         if Path(target + suffix).exists():
@@ -69,6 +70,7 @@ def restore(source: str, path: str, progress: CopyReports, *, force: bool = Fals
     An existing journal is replaced only with `force`, and kept beside the new one under another name. A source that
     fails the verification is refused unless it may be `damaged`.
     """
+    _name(source)
     _refuse_own_files(path, source)
     if Path(path).exists() and not force:
         raise JournalExists(
@@ -90,6 +92,14 @@ def restore(source: str, path: str, progress: CopyReports, *, force: bool = Fals
         size = Path(unfinished).stat().st_size
         former = _take_place(unfinished, path)
     return Copy(verification, size, former)
+
+
+def _name(path: str) -> str:
+    """Return the path as SQLite takes it; `NotAJournal` if it is not in UTF-8."""
+    name = sqlite_name(path)
+    if name is None:
+        raise NotAJournal(f"{path} cannot be used: SQLite takes the names of files in UTF-8. Name another file.")
+    return name
 
 
 def _refuse_own_files(path: str, other: str) -> None:
@@ -141,9 +151,9 @@ def _opened_source(source: str) -> apsw.Connection:
         raise NotAJournal(f"expected a backup, but there is no file {source}")
     try:
         if Path(source + _WAL).exists():
-            connection = connect_reader(source)
+            connection = connect_reader(_name(source))
         else:
-            uri = f"file:{quote(str(Path(source).absolute()))}?immutable=1"
+            uri = f"file:{quote(_name(str(Path(source).absolute())))}?immutable=1"
             connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
         if not is_journal(connection, source):
             raise NotAJournal(f"expected a backup of a journal, but {source} is empty")
@@ -154,7 +164,7 @@ def _opened_source(source: str) -> apsw.Connection:
 
 def _copy(source: apsw.Connection, target: str, report: Report) -> None:
     """Copy the snapshot of one read transaction of `source` into the new file `target`."""
-    destination = apsw.Connection(target)
+    destination = apsw.Connection(_name(target))
     try:
         destination.execute("PRAGMA synchronous = off")  # the whole file is fsynced afterwards
         source.execute("BEGIN")
@@ -171,7 +181,7 @@ def _copy(source: apsw.Connection, target: str, report: Report) -> None:
 
 
 def _verified(path: str, report: Report) -> Verification:
-    with contextlib.closing(connect_reader(path)) as connection:
+    with contextlib.closing(connect_reader(_name(path))) as connection:
         return verify_file(Reading(lambda read: read(connection)), report)
 
 

@@ -7,6 +7,7 @@ cannot create them, opens the database as immutable. Since it may still change, 
 
 import os
 import stat
+import sys
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import quote
@@ -49,8 +50,29 @@ def may_only_read(path: str) -> bool:
     return not os.access(os.path.dirname(path), os.W_OK) and not all(map(os.path.exists, beside))  # noqa: PTH120
 
 
+def sqlite_name(path: str) -> str | None:
+    """Return the path as SQLite takes it, in UTF-8; None if there is no such path.
+
+    It differs from `path` where the encoding of file names is not UTF-8, as in the C locale.
+    """
+    try:
+        return os.fsencode(path).decode()
+    except UnicodeError:
+        return None
+
+
+def check_name(path: str) -> None:
+    """Raise `NotAJournal` unless the system and SQLite take the path as the same one."""
+    if sqlite_name(path) != path:
+        raise NotAJournal(
+            f"the journal {path} cannot be used: SQLite takes the names of files in UTF-8, and here they are in the "
+            f"encoding {sys.getfilesystemencoding()}. Set PYTHONUTF8=1 or a UTF-8 locale, or name another file."
+        )
+
+
 def check_path(path: str, *, reads_only: bool = False) -> None:
     """Raise `NotAJournal`, with the reason, if no journal can be opened or created at `path`."""
+    check_name(path)
     parent = Path(path).parent
     if not parent.is_dir():
         raise NotAJournal(f"the journal {path} cannot be made: there is no directory {parent}. Create it first.")

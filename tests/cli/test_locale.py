@@ -1,5 +1,6 @@
 """A terminal whose encoding knows few characters: commands print all the same."""
 
+import json
 import os
 import subprocess
 import sys
@@ -37,3 +38,35 @@ def test_output_of_any_characters_is_printed(url: str, command: str, poor: bool)
         done.stdout.decode("ascii")
     if command.startswith("tail"):
         assert rb"by=J\xfcrgen" in done.stdout
+
+
+LATIN_1 = b"l\xe9tin.db"
+
+
+@pytest.mark.parametrize("poor", [True, False])
+def test_backups_have_names_of_any_characters_in_utf_8(url: str, tmp_path: Path, poor: bool) -> None:
+    """The same name means the same file in every locale; of a name that SQLite cannot take a sentence tells."""
+    environment = {**os.environ, **(POOR if poor else {"PYTHONUTF8": "1"})}
+
+    def call(command: str, name: bytes, to: str, *options: str) -> "subprocess.CompletedProcess[bytes]":
+        arguments = [sys.executable, "-m", "journeyman", command, name, "--journal", to, *options]
+        return subprocess.run(arguments, env=environment, cwd=tmp_path, capture_output=True, check=False)
+
+    name, back = "b\u00fc\u20ac.db", f"sqlite:///{tmp_path}/back.db"
+    for options in ((), ("--force",)):
+        done = call("backup", name.encode(), url, "--json", *options)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["journal"] == name
+    assert (tmp_path / name).is_file()
+    assert call("backup", name.encode(), url).returncode == 1, "it is there"
+    done = call("restore", name.encode(), back)
+    assert done.returncode == 0, done.stderr
+    with jm.Journal(back, create=False) as journal:
+        assert [event.key for event in journal.read().events] == [TASK, "\u2603"]
+    for command in ("backup", "restore"):
+        done = call(command, LATIN_1, url, "--force")
+        assert (done.returncode, b"SQLite takes the names of files in UTF-8" in done.stderr) == (1, True)
+    assert not (tmp_path / os.fsdecode(LATIN_1)).exists()
+    done = call("verify", b"--json", f"sqlite:///{tmp_path}/\u00fcber.db")
+    assert b"unexpected" not in done.stderr
+    assert (b"Set PYTHONUTF8=1" in done.stderr) == poor
