@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,28 @@ def test_split_results_are_read_by_pools_and_by_asyncio(store: jm.ResultStore) -
 
     assert asyncio.run(ask()) == expected
     assert not store.exists(messages[0]), "it was collected"
+
+
+@pytest.mark.kafka
+def test_split_results_are_read_back_as_one_on_kafka(kafka_bootstrap: str) -> None:
+    """Also one of more bytes than one append takes."""
+    url = f"kafka://{kafka_bootstrap}/large-{uuid.uuid4().hex}?partitions=2&replication=1"
+    with jm.Journal(url) as journal:
+        made = jm.Task(text_of, jm.Broker(journal, large_results="split"), max_retries=0)
+        messages = [made.generate([size]) for size in (LARGE, BATCH_BYTES_MAX + LARGE)]
+        expected = [text_of(LARGE), text_of(BATCH_BYTES_MAX + LARGE)]
+        with working([made], url):
+            results = jm.ResultStore(journal)
+            assert [results.get(each, timeout=120_000, keep=True) for each in messages] == expected
+        for message in messages:
+            steps = journal.run(task_history(journal.asynchronous, message.uuid)).steps
+            events = [step.event.name for step in steps]
+            assert events.count(names.RESULT_STORED) == steps[-1].event.context["parts"] > 1
+            assert events[-1] == names.SUCCEEDED
+    with jm.Journal(url) as again:
+        results = jm.ResultStore(again)
+        assert [results.get(each) for each in messages] == expected
+        assert not results.exists(messages[0]), "it was collected"
 
 
 def test_large_result_is_refused_with_size_limit_and_way_out(store: jm.ResultStore) -> None:
