@@ -22,7 +22,8 @@ CALLS = [
     *(("status",), ("why", "…0000001"), ("history", "…0000001"), ("tail", "--no-follow"), ("dlq", "list")),
     *(("consumers",), ("export", "-"), ("verify",), ("--help",), ("status", "--help"), UNKNOWN),
     *(("revoke", "…0000001"), ("submit", "Ärger…", "--args", '["→…"]'), ("pause", "Grüße…"), ("resume", "Grüße…")),
-    *(("lock", "list"), ("schedule", "list"), ("compact", "--keep", "30d", "--dry-run"), ("requeue", "--help")),
+    *(("lock", "list"), ("schedule", "list"), ("requests",), ("requeue", "--help")),
+    ("compact", "--keep", "30d", "--dry-run"),
     *(("export", "….jsonl"), ("import", "….jsonl"), ("backup", "copy.db"), ("restore", "copy.db", "--force")),
 ]
 # Commands that run until they are stopped: other tests of them start processes.
