@@ -49,7 +49,7 @@ def test_backups_have_names_of_any_characters_in_utf_8(url: str, tmp_path: Path,
     environment = {**os.environ, **(POOR if poor else {"PYTHONUTF8": "1"})}
 
     def call(command: str, name: bytes, to: str, *options: str) -> "subprocess.CompletedProcess[bytes]":
-        arguments = [sys.executable, "-m", "journeyman", command, name, "--journal", to, *options]
+        arguments: list[str | bytes] = [sys.executable, "-m", "journeyman", command, name, "--journal", to, *options]
         return subprocess.run(arguments, env=environment, cwd=tmp_path, capture_output=True, check=False)
 
     name, back = "b\u00fc\u20ac.db", f"sqlite:///{tmp_path}/back.db"
