@@ -37,7 +37,7 @@ from .identity import identity_of_file
 from .limits import QUEUE_CHECK_SECONDS, WRITE_LOCK_SECONDS_MAX
 from .notifier import Listener
 from .pending_append import PendingAppend
-from .permission import check_name, check_path, may_only_read
+from .permission import check_path, checked_name, may_only_read
 from .placement import check_placement
 from .preparation import check_readable_at, is_journal_at, prepare
 from .reads import Reads
@@ -66,11 +66,10 @@ class SqliteLog:
         clock: Callable[[], float] = time.time,
         writer_id: str | None = None,
     ) -> None:
-        check_name(path)
         self.url = url or f"sqlite:///{quote(path)}" + ("?sync=normal" if synchronous == "normal" else "")
         # The given name, made absolute: a later change of directory must not move the journal. `path` is the real path,
         # so that two names of one file lead to the same lock, notifier directory and identity.
-        self._named = os.path.abspath(path)  # noqa: PTH100
+        self._named = os.path.abspath(checked_name(path))  # noqa: PTH100
         self.path = os.path.realpath(path)
         self._synchronous: Synchronous = synchronous
         self._clock = clock

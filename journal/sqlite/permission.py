@@ -61,18 +61,19 @@ def sqlite_name(path: str) -> str | None:
         return None
 
 
-def check_name(path: str) -> None:
-    """Raise `NotAJournal` unless the system and SQLite take the path as the same one."""
+def checked_name(path: str) -> str:
+    """Return the path; `NotAJournal` unless the system and SQLite take it as the same one."""
     if sqlite_name(path) != path:
         raise NotAJournal(
             f"the journal {path} cannot be used: SQLite takes the names of files in UTF-8, and here they are in the "
             f"encoding {sys.getfilesystemencoding()}. Set PYTHONUTF8=1 or a UTF-8 locale, or name another file."
         )
+    return path
 
 
 def check_path(path: str, *, reads_only: bool = False) -> None:
     """Raise `NotAJournal`, with the reason, if no journal can be opened or created at `path`."""
-    check_name(path)
+    checked_name(path)
     parent = Path(path).parent
     if not parent.is_dir():
         raise NotAJournal(f"the journal {path} cannot be made: there is no directory {parent}. Create it first.")
