@@ -17,7 +17,18 @@ _encode: Final = msgspec.json.Encoder().encode
 class PendingAppend:
     """The drafts of one append, of `size` bytes; `wire` is the form in which they travel."""
 
-    __slots__ = ("_drafts", "_identities", "_settled", "attempted", "bytes", "error", "events", "sent", "size", "wire")
+    __slots__ = (
+        "_drafts",
+        "_identities",
+        "_waiters",
+        "attempted",
+        "bytes",
+        "error",
+        "events",
+        "settled",
+        "size",
+        "wire",
+    )
 
     def __init__(self, drafts: Sequence[Draft], size: int, wire: NewDrafts | AnyDrafts) -> None:
         self.size = size
@@ -30,7 +41,8 @@ class PendingAppend:
         self._identities = (
             frozenset((draft.writer, draft.seq) for draft in drafts) if isinstance(wire, AnyDrafts) else None
         )
-        self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.settled = False  # whether its outcome is known
+        self._waiters: list[asyncio.Future[None]] = []
 
     def holds(self, writer: str, seq: int) -> bool:
         """Whether a draft of this identity is on its way with it."""
@@ -39,15 +51,18 @@ class PendingAppend:
         first = self._drafts[0]
         return writer == first.writer and 0 <= seq - first.seq < len(self._drafts)
 
-    @property
-    def settled(self) -> bool:
-        """Whether its outcome is known."""
-        return self._settled.done()
-
     async def wait(self, seconds: float) -> bool:
         """Wait for its outcome, at most so many seconds; return whether it is known."""
-        await asyncio.wait((self._settled,), timeout=seconds)
-        return self._settled.done()
+        if not self.settled:
+            loop = asyncio.get_running_loop()
+            waiter = loop.create_future()
+            late = loop.call_later(seconds, _wake, waiter)
+            self._waiters.append(waiter)
+            try:
+                await waiter  # `asyncio.wait` would take one more pass of the loop
+            finally:
+                late.cancel()
+        return self.settled
 
     def land(self, outcome: Landed) -> None:
         """Make the events of drafts that stand in the log."""
@@ -57,17 +72,24 @@ class PendingAppend:
                 draft.writer, draft.seq = identity
         offsets = outcome.offsets
         places = range(offsets, offsets + count) if isinstance(offsets, int) else offsets
-        self.events = [
-            Event(
-                time,
-                draft.name,
-                raw(draft.context),
-                draft.key,
-                *(draft.origin or (draft.writer, draft.seq)),
-                draft.version,
-            )
-            for draft, time in zip(self._drafts, outcome.times, strict=True)
-        ]
+        landed = zip(self._drafts, outcome.times, strict=True)
+        if self._identities is None:  # none has an origin
+            self.events = [
+                Event(time, each.name, raw(each.context), each.key, each.writer, each.seq, each.version)
+                for each, time in landed
+            ]
+        else:
+            self.events = [
+                Event(
+                    time,
+                    each.name,
+                    raw(each.context),
+                    each.key,
+                    *(each.origin or (each.writer, each.seq)),
+                    each.version,
+                )
+                for each, time in landed
+            ]
         self.bytes = len(_encode(self.events)) - len(self.events) - 1  # without the brackets and commas
         if isinstance(outcome.partitions, int):
             place_all(self.events, outcome.partitions, places)
@@ -85,8 +107,14 @@ class PendingAppend:
         self._end()
 
     def _end(self) -> None:
-        if not self._settled.done():
-            self._settled.set_result(None)
+        self.settled = True
+        for waiter in self._waiters:
+            _wake(waiter)
+
+
+def _wake(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def run_of(
