@@ -48,6 +48,9 @@ def _drafts(writer: str, part: NewDrafts | AnyDrafts) -> Sequence[Draft]:
     """The drafts of an append; `InvalidEvent` for what the log itself does not check, as its callers do."""
     drafts = part.drafts
     _check_contexts(drafts)
+    for version in {draft.version for draft in drafts}:
+        if not 0 <= version <= WHOLE_MAX:
+            raise InvalidEvent(f"the version of an event is a whole number from 0 to {WHOLE_MAX}, got {version}")
     if isinstance(part, NewDrafts):
         if not (0 < part.first <= WHOLE_MAX - len(drafts) and drafts):
             raise InvalidEvent(f"an append has events, numbered from 1 up; got {len(drafts)} from {part.first}")
@@ -58,8 +61,6 @@ def _drafts(writer: str, part: NewDrafts | AnyDrafts) -> Sequence[Draft]:
         identities = [(draft.writer, draft.seq), *([draft.origin] if draft.origin is not None else [])]
         if not all(_WRITER.fullmatch(named) and 0 < seq <= WHOLE_MAX for named, seq in identities):
             raise InvalidEvent(f"the event {draft.name!r:.80} has no writer's id, or a number below 1")
-        if not 0 <= draft.version <= WHOLE_MAX:
-            raise InvalidEvent(f"the version of {draft.name!r:.80} is a whole number, got {draft.version}")
     return drafts
 
 

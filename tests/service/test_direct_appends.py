@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from journeyman.journal.event import draft
 from journeyman.journal.http.pending_append import run_of
-from journeyman.journal.http.wire import IDENTITY_HEADER, MEDIA_TYPE, Landed, outcomes_of, pack
+from journeyman.journal.http.wire import IDENTITY_HEADER, MEDIA_TYPE, Landed, Refused, outcomes_of, pack
 from journeyman.service.settings import Settings
 from prometheus_client.parser import text_string_to_metric_families
 from support.service import client, keyring, service_here
@@ -72,3 +72,13 @@ def test_appends_of_both_ways_are_counted_alike(address: str) -> None:
     before = counted()
     assert [answer.status_code for answer in both_ways(address, request_of(8), WORKS)] == [200, 200]
     assert counted() == before + 2
+
+
+@pytest.mark.parametrize("version", [-1, 2**63])
+def test_version_that_no_reader_can_read_is_refused(address: str, version: int) -> None:
+    unreadable = [["order.paid", b"{}", "k", None, None, version]]
+    body = pack(("another-writer", [[1, 1, {0: 0}, unreadable]]))
+    for answer in both_ways(address, body, WORKS):
+        (refused,) = outcomes_of(answer.content)
+        assert isinstance(refused, Refused)
+        assert b"invalid-event" in refused.problem
