@@ -1,5 +1,6 @@
 """Fixtures of all tests: a real Kafka, started once when the first test asks for it."""
 
+import logging
 import os
 from collections.abc import Iterator
 from typing import Final
@@ -38,6 +39,15 @@ def state_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JOURNEYMAN_STATE", str(tmp_path_factory.mktemp("state")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def log_level() -> Iterator[None]:
+    """A command that runs in the test's process sets the level of the log: that of the next test is the usual one."""
+    logger = logging.getLogger("journeyman")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")
