@@ -38,9 +38,9 @@ class Queue(RuleBasedStateMachine):
         self.log = Ledger(RememberingView(on_ready=self.ready.append))
         self.tokens: list[tuple[str, str, int]] = []
         self.accepted: dict[tuple[str, int], str] = {}
-        self.successes: dict[tuple[int, int], int] = {}
+        self.successes: dict[tuple[str, int, int], int] = {}
         self.lives: dict[str, int] = {}
-        self.added: dict[str, int] = {}  # attempts that a program that is no worker has counted
+        self.added: dict[str, int] = {}  # attempts that a program that is no worker has counted, or permitted
         self.alive: set[str] = set()
         self.ends: dict[str, int] = {}
 
@@ -150,9 +150,7 @@ class Queue(RuleBasedStateMachine):
         assert (task, token) not in self.accepted, "at most one accepted outcome for each claim"
         self.accepted[task, token] = name
         if name == names.SUCCEEDED:
-            self.successes[state.submitted, self.lives.get(task, 0)] = (
-                self.successes.get((state.submitted, self.lives.get(task, 0)), 0) + 1
-            )
+            self.note_success(task, state)
 
     @rule(data=st.data())
     def progress(self, data: st.DataObject) -> None:
@@ -195,15 +193,15 @@ class Queue(RuleBasedStateMachine):
         legal = state in (State.READY, State.CLAIMED) and token in (-1, current)
         assert (verdict is Verdict.ACCEPTED) == legal
         if legal and name == names.ACKNOWLEDGED:
-            life = (self.submission_before(before), self.lives.get(task, 0))
-            self.successes[life] = self.successes.get(life, 0) + 1
-        if legal and name == names.RESCHEDULED and state is State.READY:
+            self.note_success(task, before)
+        if legal and name == names.RESCHEDULED:
             self.added[task] = self.added.get(task, 0) + 1
 
-    @staticmethod
-    def submission_before(state: TaskState | None) -> int:
+    def note_success(self, task: str, state: TaskState | None) -> None:
+        """Count the success of a task's present life; two forgotten dead letters may name one submission."""
         assert state is not None
-        return state.submitted
+        life = (task, state.submitted, self.lives.get(task, 0))
+        self.successes[life] = self.successes.get(life, 0) + 1
 
     @rule(
         name=st.sampled_from([*names.TASK_EVENTS, *names.WORKER_EVENTS, "order.paid"]),
