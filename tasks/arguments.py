@@ -29,6 +29,11 @@ class Signature:
         self._required = frozenset(
             each.name for each in parameters if each.default is _EMPTY and each.kind in (*_PLACED, *_NAMED)
         ) - {supplied}
+        self._unnamed = [
+            each.name
+            for each in parameters
+            if each.kind is inspect.Parameter.POSITIONAL_ONLY and each.default is _EMPTY
+        ]
         self._plain = all(each.kind in (*_PLACED, *_NAMED) for each in parameters)
 
     def check(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
@@ -51,11 +56,17 @@ class Signature:
             given[self._supplied] = None
         try:
             signature.bind(*args, **given)
+            self._refuse_unnamed(args)
         except TypeError as error:
             raise ValidationError(
                 f"{self._name}{signature} cannot be called with these arguments: {error}; got {len(args)} positional "
                 f"and {', '.join(map(repr, kwargs)) or 'no'} keyword arguments"
             ) from error
+
+    def _refuse_unnamed(self, args: Sequence[Any]) -> None:
+        """Refuse a missing positional-only argument: `bind` of CPython 3.13.0 takes a keyword of its name for it."""
+        if len(args) < len(self._unnamed):
+            raise TypeError(f"missing a required argument: {self._unnamed[len(args)]!r}")
 
 
 def positional(task_name: str, args: object) -> list[Any]:
