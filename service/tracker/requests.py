@@ -1,6 +1,7 @@
 """The requests of the journal, kept current from the first time a caller asks for them."""
 
 from collections import deque
+from contextlib import suppress
 
 import anyio
 
@@ -43,10 +44,14 @@ class TrackedRequests:
             await self._replica.aclose()
 
     async def view(self) -> RequestsView:
-        """Return the requests as they are now; the first caller waits until history has been read, within limits."""
+        """Return the requests by all events that the log holds now; while the journal is away, those known before.
+
+        The first caller waits until history has been read, all of them within `AT_LEAST_SECONDS`.
+        """
         self._wanted.set()
-        with anyio.move_on_after(AT_LEAST_SECONDS):
+        with anyio.move_on_after(AT_LEAST_SECONDS), suppress(JournalError):
             await self._ready.wait()
+            await self._replica.catch_up()
         return self._replica.view
 
     async def applied(self, event: Event) -> None:

@@ -6,6 +6,7 @@ import socket
 import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,7 @@ class TestTheWorldSaysNo:
     """Every command, and every way in which a journal can be unusable."""
 
     def test_foreign_database_is_named(self, refused: Run, shop: Path, command: list[str]) -> None:
-        with sqlite3.connect(shop / "other.db") as other:
+        with closing(sqlite3.connect(shop / "other.db")) as other, other:
             other.execute("CREATE TABLE accounts (id INTEGER)")
         other.close()
         _assert_one_sentence(refused(*command, "--journal", "sqlite:///other.db"), 1, "database of another program")

@@ -11,6 +11,7 @@ import random
 import signal
 import sqlite3
 import sys
+from contextlib import closing
 
 from journeyman.consumers import JournalConsumer, SqliteCheckpoint
 from journeyman.journal import Journal
@@ -39,7 +40,7 @@ def live(url: str, effects: str, kind: str, events_max: int, report: int) -> Non
 def main(url: str, effects: str, kills: int, seed: int, kind: str) -> int:
     """Let it live and die; return how many lives were cut short."""
     chance = random.Random(seed)
-    with sqlite3.connect(effects) as connection:
+    with closing(sqlite3.connect(effects)) as connection, connection:
         connection.execute("PRAGMA journal_mode = WAL")
         conflict = "" if kind == "user" else " ON CONFLICT IGNORE"  # a commit that was lost has its events come again
         connection.execute(f"CREATE TABLE effects (n INTEGER, place TEXT PRIMARY KEY{conflict})")

@@ -11,6 +11,7 @@ import random
 import signal
 import sqlite3
 import sys
+from contextlib import closing
 from typing import Any
 
 from journeyman.consumers import JournalConsumer, parking
@@ -50,7 +51,7 @@ def live(url: str, effects: str, bad: bool, commit_every: int, report: int) -> N
 def main(url: str, effects: str, kills: int, seed: int, bad: bool) -> int:
     """Let it live and die; return how many lives were cut short."""
     chance = random.Random(seed)
-    with sqlite3.connect(effects) as connection:
+    with closing(sqlite3.connect(effects)) as connection, connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("CREATE TABLE IF NOT EXISTS effects (n INTEGER PRIMARY KEY)")
     connection.close()

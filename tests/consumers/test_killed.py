@@ -7,6 +7,7 @@ import subprocess
 import sys
 import uuid
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def check(url: str, directory: Path, kills: int, kind: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60 + 2 * kills, check=False)
     assert done.returncode == 0, f"seed {seed}: {done.stderr}"
     assert int(done.stdout) >= kills // 2, f"seed {seed}: most lives should have been cut short, {done.stdout} were"
-    with sqlite3.connect(effects) as connection:
+    with closing(sqlite3.connect(effects)) as connection, connection:
         seen = Counter(n for (n,) in connection.execute("SELECT n FROM effects"))
     connection.close()
     assert seen == Counter(range(count)), f"seed {seed}: each event once"

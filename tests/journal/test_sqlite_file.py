@@ -5,6 +5,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -92,7 +93,7 @@ def test_foreign_file_type_is_refused(tmp_path: Path, content: bytes) -> None:
 
 def test_foreign_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE songs (title TEXT)")
     connection.close()
     before = path.read_bytes()

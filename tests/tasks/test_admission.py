@@ -4,6 +4,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import journeyman as jm
@@ -61,7 +62,7 @@ def index_path(journal: jm.Journal) -> Path:
 
 
 def rows_of(path: Path) -> list[list[tuple[object, ...]]]:
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         return [connection.execute(f"SELECT * FROM {table}").fetchall() for table in ("tasks", "more", "covered")]
 
 

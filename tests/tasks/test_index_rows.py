@@ -3,6 +3,7 @@
 import random
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import journeyman as jm
@@ -72,7 +73,7 @@ def random_event(rng: random.Random, end: int) -> tuple[str, dict[str, object], 
 
 
 def rows_of(path: Path) -> list[list[tuple[object, ...]]]:
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         return [connection.execute(table).fetchall() for table in TABLES]
 
 
@@ -138,7 +139,7 @@ def test_unreadable_event_in_a_text_is_left_out(
 def test_damaged_record_is_left_out(journal: jm.Journal, tmp_path: Path) -> None:
     journal.append_all([(names.SUBMITTED, {"task": f"t-{n}", "task_name": "add"}, f"t-{n}") for n in range(2_000)])
     journal.close()
-    with sqlite3.connect(tmp_path / "shop.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as connection, connection:
         connection.execute(
             "UPDATE events SET event = CAST(replace(event, 't-1234', 't-1235') AS BLOB) WHERE position = 1235"
         )
@@ -156,7 +157,10 @@ def test_damaged_record_is_left_out(journal: jm.Journal, tmp_path: Path) -> None
 def test_record_with_a_line_feed_is_read_by_pages(journal: jm.Journal, tmp_path: Path) -> None:
     journal.append_all([(names.SUBMITTED, {"task": f"t-{n}", "task_name": "add"}, f"t-{n}") for n in range(3)])
     journal.close()
-    with sqlite3.connect(tmp_path / "shop.db") as connection:  # as a version wrote it that had no checksums
+    with (
+        closing(sqlite3.connect(tmp_path / "shop.db")) as connection,
+        connection,
+    ):  # as a version wrote it that had no checksums
         broken = "UPDATE events SET checksum = NULL, event = CAST(replace(event, ',', ',' || char(10)) AS BLOB)"
         connection.execute(broken)
     connection.close()
