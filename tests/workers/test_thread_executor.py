@@ -1,11 +1,11 @@
 """The executor of threads: it uses every place, delays no job behind another, and loses no outcome."""
 
+import signal
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from journeyman.tasks.submitting import submission
 from journeyman.workers.executors import ThreadExecutor, threads
 from journeyman.workers.executors.base import Run
 from journeyman.workers.executors.pipeline import Job, Outcome, SessionLease
+from journeyman.workers.limits import STAND_ASIDE_SECONDS
 from support.shop import named
 from support.states import claimed_task
 from support.waiting import wait_until
@@ -250,15 +251,21 @@ def test_closed_executor_starts_nothing_more() -> None:
     assert ran == [0]
 
 
+def held() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
 def test_caller_standing_aside_resumes_when_lone_job_is_written() -> None:
     written: list[Outcome] = []
     hand = Hand()
     hand.executor = ThreadExecutor(1, named(work=lambda number: number), hand.wake, written.append)
     for number in range(200):
         lone = job(number)
-        lone.over = SimpleQueue()
+        lone.over = held()
         hand.executor.start([lone])
-        lone.over.get(timeout=20)  # as `stand_aside` waits, but for as long as it takes
+        assert lone.over.acquire(timeout=20)  # as `stand_aside` waits, but for as long as it takes
         assert [outcome.job for outcome in written] == [lone]
         assert hand.executor.collect() == written
         written.clear()
@@ -269,11 +276,34 @@ def test_caller_does_not_stand_aside_for_a_whole_long_job() -> None:
     door = threading.Event()
     with executor(1, work=lambda _: door.wait(20)) as hand:
         lone = job(1)
-        lone.over = SimpleQueue()
+        lone.over = held()
         hand.executor.start([lone])
         hand.executor.stand_aside(lone)
         assert hand.executor.running == 1
         assert hand.executor.outcomes == 0
         door.set()
         wait_until(lambda: hand.has(1), "the job to end")
-        assert lone.over.get(timeout=20) is None
+        assert lone.over.acquire(timeout=20)
+
+
+def test_signal_whose_handler_is_slow_holds_up_no_caller() -> None:
+    door = threading.Event()
+
+    def slow(_number: int, _frame: object) -> None:
+        time.sleep(2 * STAND_ASIDE_SECONDS)
+
+    with executor(1, work=lambda _: door.wait(60)) as hand:
+        before = signal.signal(signal.SIGALRM, slow)
+        try:
+            for number in range(5):
+                lone = job(number)
+                lone.over = held()
+                if number == 0:
+                    hand.executor.start([lone])
+                signal.setitimer(signal.ITIMER_REAL, STAND_ASIDE_SECONDS / 2)
+                hand.executor.stand_aside(lone)
+            assert hand.executor.running == 1
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            signal.signal(signal.SIGALRM, before)
+            door.set()

@@ -3,10 +3,10 @@
 import asyncio
 import contextvars
 import functools
+import threading
 import time
 from collections.abc import Hashable, Mapping
 from contextlib import nullcontext, suppress
-from queue import SimpleQueue
 from typing import Any, Final, Protocol, cast
 
 import msgspec
@@ -83,8 +83,8 @@ class ClaimedTask(Protocol):
 class Job(msgspec.Struct, eq=False, gc=False):
     """A task this worker has claimed: `claim` is its fencing token, `row` the record of its submission.
 
-    A lone job, without others in hand, has `over`: the thread that runs it appends its outcome at once, and then puts
-    None there. `claimed` is the draft of its claim, if this worker has just made it.
+    A lone job, without others in hand, has `over`, a held lock: the thread that runs it appends its outcome at once,
+    and then releases the lock. `claimed` is the draft of its claim, if this worker has just made it.
     """
 
     state: ClaimedTask
@@ -92,7 +92,7 @@ class Job(msgspec.Struct, eq=False, gc=False):
     claim: int
     row: bytes
     prior_attempts: int
-    over: SimpleQueue[None] | None = None
+    over: "threading.Lock | None" = None
     claimed: Draft | None = None
 
     @property

@@ -13,8 +13,7 @@ task's outcome is written, another thread replaces it, and what it eventually re
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
 from ...tasks.errors import Overdue
 from ..limits import ABANDON_SECONDS, STAND_ASIDE_SECONDS, THREAD_SHORT_JOBS, THREAD_SHORT_SECONDS
@@ -64,11 +63,11 @@ class ThreadExecutor(Executor):
     def stand_aside(self, lone: Job) -> None:
         """See `Executor.stand_aside`: block until the job's outcome is written, at most `STAND_ASIDE_SECONDS`.
 
-        Other work of this thread is not urgent, and would compete with the job's thread for the GIL.
+        Other work of this thread is not urgent, and would compete with the job's thread for the GIL. It waits for a
+        lock: before CPython 3.13 `SimpleQueue.get` waits for ever if a signal's handler outlasts its timeout.
         """
         if lone.over is not None:
-            with suppress(Empty):
-                lone.over.get(timeout=STAND_ASIDE_SECONDS)
+            lone.over.acquire(timeout=STAND_ASIDE_SECONDS)
 
     def nudge(self) -> None:
         """Wake as many threads as the waiting jobs are worth."""
@@ -159,5 +158,5 @@ class ThreadExecutor(Executor):
             write(outcome)
         self._finished(outcome, seconds)
         if over is not None:
-            over.put(None)
+            over.release()
         return True

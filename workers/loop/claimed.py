@@ -1,8 +1,8 @@
 """Start claimed tasks: find which claims the log has accepted, read the submissions, hand the jobs to their lanes."""
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
-from queue import SimpleQueue
 
 from ...journal.async_journal import AsyncJournal
 from ...journal.event import Draft, Event
@@ -90,5 +90,11 @@ class ClaimedTasks:
         if alone and not self._journal.log.needs_loop:
             everything = [job for accepted in jobs.values() for job in accepted]
             if len(everything) == 1:
-                everything[0].over = SimpleQueue()
+                everything[0].over = _held_lock()
         return jobs
+
+
+def _held_lock() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
