@@ -18,6 +18,7 @@ from ...tasks.limits import LEASE_RENEWAL_FRACTION
 from ...tasks.linked_lock import LockLink, release_link
 from ...tasks.state import names
 from ...tasks.state.routing import LINKED_MARK
+from ...tasks.state.state import TaskState
 from ...tasks.state.transitions import State
 from ...tasks.state.view import TaskView, Verdict
 from ..executors.pipeline import Outcome
@@ -236,10 +237,15 @@ class Appender:
         elif name == names.RETRIED:
             counts.retried += 1
             if task is not None:
-                self.failures.retried(task, entry.draft.context)
+                self.failures.retried(task, _attempts(task, entry), entry.draft.context)
         elif name == names.FAILED:
             counts.failed += 1
             if task is not None:
-                self.failures.failed(task, entry.draft.context)
+                self.failures.failed(task, _attempts(task, entry), entry.draft.context)
         else:
             counts.interrupted += 1
+
+
+def _attempts(task: TaskState, entry: WorkerDraft) -> int:
+    """Return how many attempts had been made when this outcome was reached; the task may run again by now."""
+    return task.attempts if entry.outcome is None else entry.outcome.job.prior_attempts + 1

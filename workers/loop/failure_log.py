@@ -26,13 +26,13 @@ class FailureLog:
         )
         self._retried = _Lines("has failed and is tried again", "have failed and are tried again")
 
-    def failed(self, task: TaskState, context: bytes) -> None:
-        """Log a task that has failed for good; `context` is that of the event."""
-        self._failed.log(task, context)
+    def failed(self, task: TaskState, attempts: int, context: bytes) -> None:
+        """Log a task that has failed for good after so many attempts; `context` is that of the event."""
+        self._failed.log(task, attempts, context)
 
-    def retried(self, task: TaskState, context: bytes) -> None:
-        """Log a task that has failed and will be tried again."""
-        self._retried.log(task, context)
+    def retried(self, task: TaskState, attempts: int, context: bytes) -> None:
+        """Log a task that has failed after so many attempts and will be tried again."""
+        self._retried.log(task, attempts, context)
 
     def sum_up(self, now: float) -> None:
         """Log how many failures were left out, if there are any and their period is over at `now` (monotonic)."""
@@ -59,7 +59,7 @@ class _Lines:
     def due(self) -> float | None:
         return self._until if self._left_out else None
 
-    def log(self, task: TaskState, context: bytes) -> None:
+    def log(self, task: TaskState, attempts: int, context: bytes) -> None:
         now = time.monotonic()
         self.sum_up(now)
         if now >= self._until:
@@ -70,7 +70,7 @@ class _Lines:
         self._logged += 1
         said = orjson.loads(context)
         named = f"task {task.name} {task.id}".translate(_CONTROL)
-        _warn(f"{named} {self._one}, {_why(task, said)}", said.get("exception"), task)
+        _warn(f"{named} {self._one}, {_why(attempts, said)}", said.get("exception"), task)
 
     def sum_up(self, now: float) -> None:
         if self._left_out and now >= self._until:
@@ -94,14 +94,14 @@ def _printable(traceback: str) -> str | None:
     return "\n".join(lines) if len(lines) > 1 else None
 
 
-def _why(task: TaskState, said: dict[str, Any]) -> str:
+def _why(attempts: int, said: dict[str, Any]) -> str:
     """Return the attempts so far and the reason, in one line."""
     reason = _error(said.get("exception"))
     if "hook" in said:
         reason += f"; and its do_retry or retry_at with {_error(said['hook'])}"
     line = " ".join(reason.translate(_CONTROL).split())
-    attempts = f"{task.attempts} attempt" if task.attempts == 1 else f"{task.attempts} attempts"
-    return f"after {attempts}: {line[:FAILURE_CHARS_MAX]}"
+    counted = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+    return f"after {counted}: {line[:FAILURE_CHARS_MAX]}"
 
 
 def _error(exception: dict[str, str] | None) -> str:
