@@ -115,7 +115,7 @@ class Recorder:
             try:
                 self._sink.record(batch)
                 break
-            except Exception as error:  # whatever it is, requests go on
+            except Exception as error:  # no error of the tracker fails a request
                 logger.warning("requests are not recorded at present: %s", error)
                 if self._closed:
                     self.dropped += len(batch)
