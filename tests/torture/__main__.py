@@ -28,19 +28,19 @@ def main() -> int:
             plan = Plan(f"sqlite:///{directory}/torture.db", given.tasks, given.workers, given.seconds, seed=given.seed)
             verdicts, hurt, seconds = torture(plan, _say)
         reports["sqlite"] = report("sqlite", verdicts, hurt, seconds)
-        kept = kept and not verdicts.violations
+        kept = kept and not verdicts.broken
     if given.journal in ("http", "all"):
         from torture.services import torture_service
 
         verdicts, hurt, seconds = torture_service(given.tasks, given.workers, given.seconds, given.seed, _say)
         reports["http"] = report("http", verdicts, hurt, seconds)
-        kept = kept and not verdicts.violations
+        kept = kept and not verdicts.broken
     if given.journal in ("kafka", "all"):
         from torture.brokers import torture_kafka
 
         verdicts, hurt, seconds, pauses = torture_kafka(given.tasks, given.workers, given.seconds, given.seed, _say)
         reports["kafka"] = {**report("kafka", verdicts, hurt, seconds), "pauses_seconds": pauses}
-        kept = kept and not verdicts.violations
+        kept = kept and not verdicts.broken
     if given.json:
         given.json.write_text(json.dumps(reports, indent=2))
     return 0 if kept else 1
@@ -59,16 +59,16 @@ def report(journal: str, verdicts: Verdicts, hurt: Hurt, seconds: float) -> dict
         print(f"  latest tick              {max(verdicts.tick_seconds_late):>10.2f} s")
     if lost := [loss.silent_until - loss.silent_from for loss in verdicts.losses]:
         print(f"  lock lost after silence  {statistics.median(lost):>10.2f} s (median)")
-    for violation in verdicts.violations[:20]:
+    for violation in verdicts.broken[:20]:
         print(f"  VIOLATED: {violation}")
-    print("  every promise was kept" if not verdicts.violations else f"  {len(verdicts.violations)} violations")
+    print("  every promise was kept" if not verdicts.broken else f"  {len(verdicts.broken)} violations")
     return {
         "seconds": seconds,
         "hurt": dict(hurt.counts),
         "counts": dict(verdicts.counts),
         "takeover_seconds": verdicts.takeover_seconds,
         "overtime_seconds": verdicts.overtime_seconds,
-        "violations": verdicts.violations,
+        "violations": verdicts.broken,
     }
 
 

@@ -194,7 +194,7 @@ def judge(pauses: Pauses, verdicts: Verdicts) -> None:
     for way in ("write", "read"):
         ours, raw = longest.get(f"our {way}", float("inf")), longest.get(f"raw {way}", 0.0)
         if ours > raw + MARGIN_SECONDS:
-            verdicts.violations.append(f"our {way} paused {ours:.1f} s, the raw client {raw:.1f} s")
+            verdicts.untimely.append(f"our {way} paused {ours:.1f} s, the raw client {raw:.1f} s")
 
 
 def _run(work: Callable[[], Awaitable[Any]], pauses: Pauses) -> None:

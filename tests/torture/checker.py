@@ -4,7 +4,6 @@ The rules are written here a second time, as plainly as possible and without the
 in one is not excused by the same mistake in the other.
 """
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -164,7 +163,7 @@ def check(
     for expiry in verdicts.expiries:
         if not any(wound.explains(expiry, SLACK_SECONDS) for wound in wounds):
             silent = expiry.silent_until - expiry.silent_from
-            verdicts.violations.append(
+            verdicts.untimely.append(
                 f"worker process {expiry.pid} was expired after {silent:.1f} s though nothing kept it from speaking"
             )
         _judge_takeover(expiry, wounds, outages, verdicts)
@@ -172,7 +171,7 @@ def check(
         verdicts.counts["locks lost"] += 1
         if not any(wound.explains(loss, SLACK_SECONDS) for wound in wounds):
             silent = loss.silent_until - loss.silent_from
-            verdicts.violations.append(
+            verdicts.untimely.append(
                 f"process {loss.pid} lost {loss.lock} after {silent:.1f} s though nothing kept it from speaking"
             )
     return verdicts
@@ -216,7 +215,7 @@ def _judge_takeover(expiry: Expiry, wounds: Sequence[Wound], outages: Sequence[O
     overtime = expiry.silent_until - watched_from - expiry.lease - away
     verdicts.overtime_seconds.append(overtime)
     if overtime > TAKEOVER_SLACK_SECONDS:
-        verdicts.violations.append(
+        verdicts.untimely.append(
             f"worker process {expiry.pid} was expired {expiry.silent_until - watched_from:.1f} s after another began "
             f"to watch it: {overtime:.1f} s more than its lease and the {away:.1f} s in which the journal was away"
         )
@@ -224,8 +223,3 @@ def _judge_takeover(expiry: Expiry, wounds: Sequence[Wound], outages: Sequence[O
 
 def _hurt(pid: int, wounds: Sequence[Wound], begun: float, ended: float) -> bool:
     return any(wound.pid == pid and wound.begun <= ended and begun <= wound.ended for wound in wounds)
-
-
-def as_json(verdicts: Verdicts) -> str:
-    """The findings for machines."""
-    return json.dumps({"violations": verdicts.violations, "counts": verdicts.counts}, indent=2)

@@ -109,7 +109,7 @@ CHAINS: dict[str, tuple[Story, str]] = {
 @pytest.mark.parametrize("broken", [*LOCKS, *SCHEDULES, *CHAINS])
 def test_checker_finds_that(broken: str) -> None:
     story, says = {**LOCKS, **SCHEDULES, **CHAINS}[broken]
-    assert any(says in violation for violation in judge(story).violations)
+    assert any(says in violation for violation in judge(story).broken)
 
 
 def test_checker_accepts_that_a_hurt_process_loses_its_lock() -> None:
@@ -122,7 +122,7 @@ def test_checker_accepts_that_a_hurt_process_loses_its_lock() -> None:
         let_go(0),
     ]
     found = judge(story, [Wound(7, 0.0)])
-    assert found.violations == []
+    assert found.broken == []
     assert found.counts["locks lost"] == found.counts["late uses of locks"] == 1
 
 

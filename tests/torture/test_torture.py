@@ -1,4 +1,7 @@
-"""A short form of `make torture`, on a file: every promise is kept, and the checkers can tell when one is not."""
+"""A short form of `make torture`, on a file: every promise is kept, and the checkers can tell when one is not.
+
+The promises about time are left to `make torture`: a busy machine breaks them by itself.
+"""
 
 from itertools import count
 from pathlib import Path
@@ -62,7 +65,7 @@ def test_only_what_hurt_a_worker_in_that_moment_excuses_its_expiry(begun: float,
     wounds = [Wound(8, at - 3.0), Wound(7, at + begun + 1.0, at + ended + 1.0)]
     found = check(events, accepted=set(), wounds=wounds)
     assert found.counts["expired sessions"] == 1
-    assert (found.violations == []) == excused
+    assert (found.untimely == []) == excused
 
 
 def test_probe_silent_to_the_end_has_paused() -> None:
@@ -77,8 +80,9 @@ def test_probe_silent_to_the_end_has_paused() -> None:
     pauses.stop()
     verdicts = Verdicts()
     judge(pauses, verdicts)
-    assert len(verdicts.violations) == 1
-    assert verdicts.violations[0].startswith("our write paused")
+    assert verdicts.violations == []
+    assert len(verdicts.untimely) == 1
+    assert verdicts.untimely[0].startswith("our write paused")
 
 
 def test_broken_probe_is_a_violation() -> None:
@@ -115,6 +119,6 @@ def test_checker_bounds_takeover_by_lease_and_outage(away: float, kept: bool) ->
         *before, expiry = journal.read().events
     events = [*before, msgspec.structs.replace(expiry, timestamp=at + 10.0)]
     found = check(events, {"t"}, [Wound(7, at)], [Outage(at + 1.0, at + 1.0 + away)])
-    late = [violation for violation in found.violations if "journal was away" in violation]
+    late = [violation for violation in found.untimely if "journal was away" in violation]
     assert (late == []) == kept
     assert found.overtime_seconds == [pytest.approx(8.0 - away)]

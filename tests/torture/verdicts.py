@@ -54,9 +54,14 @@ class Life:
 
 @dataclass
 class Verdicts:
-    """The result of a check; `violations` is empty if every promise was kept."""
+    """The result of a check; `violations` is empty if every promise was kept.
+
+    `untimely` are the promises about time that were broken. A machine that gives a process no turn for seconds breaks
+    them as well, so `make torture` judges them, and the tests do not.
+    """
 
     violations: list[str] = field(default_factory=list)
+    untimely: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     takeover_seconds: list[float] = field(default_factory=list)
     overtime_seconds: list[float] = field(default_factory=list)
@@ -64,3 +69,8 @@ class Verdicts:
     expiries: list[Expiry] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
     lives: list[Life] = field(default_factory=list)
+
+    @property
+    def broken(self) -> list[str]:
+        """Every promise that was broken, those about time as well."""
+        return self.violations + self.untimely
