@@ -185,3 +185,20 @@ WATCH_INTERVAL_SECONDS: Final = 0.1
 assert LEASE_RENEWAL_FRACTION < LEASE_PROOF_FRACTION, "a living holder has tried to renew by then"
 assert WATCH_STEP_FRACTION < LEASE_RENEWAL_FRACTION / 2, "several unnoticed outages leave a holder time to renew"
 assert LEASE_PROOF_FRACTION <= 0.5, "what a living holder tries to append has as long again to land"
+
+# Trends: how many buckets a window has, and how many queues have a series of their own.
+TREND_BUCKETS_MAX: Final = 2_000
+TREND_QUEUES_MAX: Final = 200
+# Of one bucket and of a whole window: how many kinds of failures are told apart, how many of the slowest runs are kept,
+# and how many expired workers are named; the others are counted.
+FAILURE_KINDS_KEPT: Final = 500
+SLOWEST_RUNS_KEPT: Final = 20
+EXPIRED_WORKERS_KEPT: Final = 200
+# By what fraction a percentile of a histogram may differ from the exact one, and the spans that it tells apart.
+HISTOGRAM_ERROR_FRACTION: Final = 0.02
+HISTOGRAM_SECONDS_MIN: Final = 1e-6
+HISTOGRAM_SECONDS_MAX: Final = 1e9
+# In how many buckets a window is divided if no width is given.
+TREND_BUCKETS_DEFAULT: Final = 96
+# The steps in which events are stamped, in seconds.
+TIME_STEP_SECONDS: Final = 1e-6

@@ -1,0 +1,86 @@
+"""Read the trends of a window from the journal, from the state as of its beginning on."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ...consumers.limits import SCAN_STEP_EVENTS
+from ...consumers.truncation import first_moment
+from ...consumers.views.as_of import as_of
+from ...journal.async_journal import AsyncJournal
+from ...journal.cursor import Cursor
+from ...journal.errors import HistoryTruncated
+from ...journal.log import Log
+from ..inspection.as_of import ViewAsOf, cursor_at, view_as_of
+from ..limits import TREND_BUCKETS_DEFAULT
+from ..state.view import TaskView
+from .view import TrendView
+from .window import Window
+
+# Is called with the number of events read and their total.
+Progress = Callable[[int, int], None]
+
+
+class TrendsAsOf(NamedTuple):
+    """The trends of all events before `cursor`. `begun` is where the journal's history begins; None if it is empty.
+
+    A replica of `view` that starts at `cursor` continues them: `Replica(journal, view, cursor)`.
+    """
+
+    view: TrendView
+    cursor: Cursor
+    begun: float | None
+
+
+async def read_trends(
+    journal: AsyncJournal,
+    since: float,
+    until: float,
+    width: float | None = None,
+    *,
+    progress: Progress | None = None,
+) -> TrendsAsOf:
+    """Return the trends of what happened after `since` and up to `until`, seconds since the epoch.
+
+    The buckets are `width` seconds wide; None for `TREND_BUCKETS_DEFAULT` of them. Tasks that were submitted before the
+    window are known. Where retention has removed its beginning, the window counts what the journal still has: see
+    `begun`. `ValidationError` for an empty window, or one of too many buckets.
+    """
+    window = Window.between(since, until, (until - since) / TREND_BUCKETS_DEFAULT if width is None else width)
+    log = await journal.open()
+    start = await _standing_at(journal, log, since)
+    goal = await cursor_at(journal, until)
+    view = TrendView(window, start.view)
+    everything = sum(max(0, end - start.cursor.get(partition, 0)) for partition, end in goal.items())
+    done = 0
+    for partition, end in goal.items():
+        offset = start.cursor.get(partition, 0)
+        while offset < end:
+            pages = await log.read({partition: offset}, min(SCAN_STEP_EVENTS, end - offset))
+            if not pages:
+                break  # the last ones are repeats, which a read leaves out
+            view.apply_page(pages[0])
+            done += pages[0].next_offset - offset
+            offset = pages[0].next_offset
+            if progress is not None:
+                progress(done, everything)
+    return TrendsAsOf(view, goal, await history_begins(log))
+
+
+async def _standing_at(journal: AsyncJournal, log: Log, since: float) -> ViewAsOf:
+    """Return the state at `since`; where retention has removed that, the state where the log begins."""
+    try:
+        return await view_as_of(journal, since)
+    except HistoryTruncated:
+        first = (await log.bounds()).first
+        return ViewAsOf(await as_of(journal, TaskView, first), first)
+
+
+async def history_begins(log: Log) -> float | None:
+    """Return the time of the first event that the log holds, in seconds since the epoch; None if it holds none."""
+    bounds = await log.bounds()
+    times: list[float] = []
+    for partition, first in bounds.first.items():
+        if first < bounds.end[partition]:
+            moment = await first_moment(log, partition, first)
+            times += [] if moment is None else [moment]
+    return min(times, default=None)
