@@ -9,7 +9,7 @@ import typer
 
 from ..journal.async_journal import AsyncJournal
 from ..service.keys import ENVIRONMENT_VARIABLE, BadKeys, Keyring
-from ..service.limits import DRAIN_SECONDS, PORT
+from ..service.limits import DRAIN_SECONDS, PORT, TOPCHEF_PATH
 from ..service.settings import Settings
 from .init_process import leave_duties_of_first_process
 from .shared.failures import EXIT_ENVIRONMENT, BadInput, print_line
@@ -44,6 +44,9 @@ def serve_journal(
         str | None,
         typer.Option(metavar="FILE", help="Write a line of JSON for each request; - for stdout. Rotation is noticed."),
     ] = None,
+    topchef: Annotated[
+        str, typer.Option(metavar="PATH", help="Where services and jobs stand, as TopChef clients ask; or off.")
+    ] = TOPCHEF_PATH,
     log_level: LevelOption = LogLevel.INFO,
 ) -> None:
     """Serve the journal over HTTP: events, tasks, history, and workers in any language.
@@ -77,6 +80,7 @@ def serve_journal(
         private_key=tls_key,
         drain_seconds=drain,
         access_log=access_log,
+        topchef=_mounted(topchef),
     )
     _refuse_open_to_all(settings)
     if (tls_cert is None) != (tls_key is None):
@@ -106,6 +110,15 @@ def _keyring(file: Path | None) -> Keyring:
         return Keyring(os.environ.get(ENVIRONMENT_VARIABLE, "").splitlines(), file)
     except BadKeys as error:
         raise BadInput(str(error)) from None
+
+
+def _mounted(path: str) -> str | None:
+    from ..service.mounts import checked_path
+
+    try:
+        return None if path == "off" else checked_path(path)
+    except ValueError as error:
+        raise BadInput(f"--topchef: {error}") from None
 
 
 def _refuse_open_to_all(settings: Settings) -> None:

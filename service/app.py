@@ -35,6 +35,10 @@ from .settings import Settings
 from .tasks.parameters import see
 from .tasks.routes import TASK_ROUTES
 from .tasks.summaries import Summaries
+from .topchef.errors import handler as topchef_errors
+from .topchef.mounting import OverriddenMethods
+from .topchef.mounting import router as services_and_jobs
+from .topchef.parts import TopChef
 from .tracker.requests import TrackedRequests
 from .tracker.routes import track
 from .version import VERSION
@@ -77,22 +81,28 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
         "tracked": tracked,
         "summaries": Summaries(backend),
     }
+    path = settings.topchef
+    topchef = None if path is None else TopChef(backend, remote, path)
+    if topchef is not None:
+        parts["topchef"] = topchef
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         async with backend.running(), hub.running(), anyio.create_task_group() as tasks:
             tasks.start_soon(remote.run)
             tasks.start_soon(tracked.run)
+            if topchef is not None:
+                tasks.start_soon(topchef.bells.run)
             yield
             tasks.cancel_scope.cancel()
 
     checked = middleware(settings.keyring, settings.origins)
     app = Litestar(
-        route_handlers=ROUTES,
+        route_handlers=ROUTES if path is None else (*ROUTES, services_and_jobs(path)),
         lifespan=[lifespan],
         dependencies={"seen": Provide(see), **{name: _provided(part) for name, part in parts.items()}},
         middleware=[checked, restored_slashes],
-        exception_handlers={Exception: handle},
+        exception_handlers={Exception: handle if path is None else topchef_errors(path)},
         cors_config=_cors(settings.origins),
         openapi_config=OpenAPIConfig(
             title="Journeyman",
@@ -109,7 +119,10 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
         on_app_init=[document_problems],
     )
     app.state.backend, app.state.hub, app.state.places = backend, hub, (journal.url, journal.location)
-    app.asgi_handler = operation.observed(DirectAppends(DecodedSegments(app.asgi_handler), checked))
+    inner = DecodedSegments(app.asgi_handler)
+    app.asgi_handler = operation.observed(
+        DirectAppends(inner if path is None else OverriddenMethods(inner, path), checked)
+    )
     return app
 
 

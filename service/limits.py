@@ -149,3 +149,42 @@ assert POLL_EVENTS <= POLL_EVENTS_MAX
 # How many completed requests `/tracker` answers with, and how many one request records at most.
 TRACKER_COMPLETED_TASKS: Final = 256
 TRACKER_TASKS_MAX: Final = 1_000
+
+# -- services and jobs -------------------------------------------------------------------------------------------------
+
+# Where the services and jobs stand, unless the operator names another path.
+TOPCHEF_PATH: Final = "/topchef"
+# How long an answer about an empty queue is held back while no job comes, in seconds: an idle listener asks without
+# pause, and has no time-out of its own.
+TOPCHEF_QUEUE_SECONDS: Final = 1.0
+# How many jobs of a queue one answer has.
+TOPCHEF_QUEUE_JOBS: Final = 10
+# How many jobs of a service one answer describes in full: those that were submitted last.
+TOPCHEF_DETAILED_JOBS: Final = 1_000
+# How long a claim may wait for a job, in seconds.
+TOPCHEF_CLAIM_SECONDS_MAX: Final = 20.0
+# A service has timed out when its listener has been silent for so many times its time-out: listeners check in just as
+# often as the default time-out, so a single late one does not count.
+TOPCHEF_GRACE: Final = 2.0
+# A check-in that follows another one of the same service within so many seconds is not written.
+TOPCHEF_CHECK_IN_SECONDS: Final = 1.0
+# The lease of a listener that names itself is this, in ms, unless it asks for another. Of one that does not, the
+# service holds the jobs, for so many times the time-out of the service, but at least so many ms.
+TOPCHEF_SERVICE_LEASE_TIMEOUTS: Final = 3.0
+TOPCHEF_SERVICE_LEASE_MS_MIN: Final = 60_000
+# Such a listener checks in even when it has stopped working. So check-ins alone renew the claim of a job only until it
+# is so many seconds old.
+TOPCHEF_JOB_SECONDS_MAX: Final = 3_600.0
+TOPCHEF_TEXT_CHARS_MAX: Final = 10_000
+TOPCHEF_LISTENER_CHARS_MAX: Final = 100
+TOPCHEF_TIMEOUT_SECONDS_MAX: Final = 366 * 24 * 3_600
+# The encoded size of a schema, in bytes.
+TOPCHEF_SCHEMA_BYTES_MAX: Final = 256 * KIB
+# How many compiled schemas are kept, and how many violations an answer names.
+TOPCHEF_SCHEMAS_KEPT: Final = 256
+TOPCHEF_VIOLATIONS_MAX: Final = 100
+# How many steps a regular expression of a schema may go back before it counts as no match.
+TOPCHEF_PATTERN_STEPS_MAX: Final = 100_000
+
+assert TOPCHEF_QUEUE_SECONDS <= 1.0 < TOPCHEF_CLAIM_SECONDS_MAX <= WAIT_SECONDS_MAX
+assert 2 * TOPCHEF_SCHEMA_BYTES_MAX < EVENT_BYTES_MAX, "both schemas of a service are in one event"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from .keys import Keyring
-from .limits import DRAIN_SECONDS, PORT
+from .limits import DRAIN_SECONDS, PORT, TOPCHEF_PATH
 
 _LOOPBACK: Final = ("127.", "::1")
 
@@ -18,6 +18,7 @@ class Settings:
     `origins` are the origins whose pages may call (CORS), `proxies` the addresses whose `X-Forwarded-*` headers are
     trusted; by default there are none of either. `drain_seconds` is the time that requests have to end after SIGTERM.
     `access_log` is the file of the access log, `-` for stdout, None for none.
+    `topchef` is the path of services and jobs, None for none.
     """
 
     keyring: Keyring = field(default_factory=Keyring)
@@ -29,6 +30,7 @@ class Settings:
     private_key: Path | None = None
     drain_seconds: int = DRAIN_SECONDS
     access_log: str | None = None
+    topchef: str | None = TOPCHEF_PATH
 
     @property
     def is_on_loopback(self) -> bool:

@@ -202,3 +202,7 @@ HISTOGRAM_SECONDS_MAX: Final = 1e9
 TREND_BUCKETS_DEFAULT: Final = 96
 # The steps in which events are stamped, in seconds.
 TIME_STEP_SECONDS: Final = 1e-6
+# A service whose listener has not checked in for longer than its time-out, in seconds, may be away.
+SERVICE_TIMEOUT_SECONDS_DEFAULT: Final = 30.0
+# How many finished jobs of each service are listed: those that were submitted last.
+FINISHED_JOBS_KEPT: Final = 10_000

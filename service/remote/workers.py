@@ -132,6 +132,17 @@ class RemoteWorkers:
             if not taken.tasks and not await self._wait_for_tasks(asked.worker, events, deadline):
                 return []
 
+    async def claim_task(self, worker: str, task: TaskState) -> bool:
+        """Claim a certain task that is ready, for a worker; return whether it holds the task now."""
+        in_hand = self._in_hand.setdefault(worker, set())
+        in_hand.add(task.id)
+        try:
+            return bool(await self._append_claims(worker, [task]))
+        finally:
+            in_hand.discard(task.id)
+            if not in_hand:
+                self._in_hand.pop(worker, None)
+
     def _next_arrival(self) -> anyio.Event:
         """Return the event that is set when the next task becomes ready, or the service stops."""
         if self._arrival.is_set() and not self.backend.stopping.is_set():

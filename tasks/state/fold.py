@@ -18,11 +18,13 @@ from .dead_letters import DeadLetters
 from .decoding import Carried, EventContext, TaskContext
 from .ended import EndedTasks
 from .expiries import Expiries
+from .jobs import Jobs, is_job_queue
 from .locks import Locks
 from .part import Part, Parts
 from .pauses import PausedQueues
 from .rows import KeptRows
 from .schedules import Schedules
+from .services import Services
 from .sessions import Sessions
 from .state import UNTOUCHED, KindKey, RunState, SessionState, TaskKind, TaskState
 from .transitions import EXHAUSTED, HANDED_BACK, PLAIN_MOVES, RETURNED, Attempt, State
@@ -59,11 +61,13 @@ class TaskFold:
         self.paused = PausedQueues()
         self.locks = Locks()
         self.schedules = Schedules()
+        self.services = Services()
+        self.jobs = Jobs()
         self.expiries = Expiries()
         self.amendments = Amendments()
         self.links = ExpectedLinks()
-        queues = (self.sessions, self.paused, self.locks, self.schedules)
-        self._parts: Parts = (*queues, self.expiries, self.amendments, self.links)
+        queues = (self.sessions, self.paused, self.locks, self.schedules, self.services)
+        self._parts: Parts = (*queues, self.expiries, self.amendments, self.links, self.jobs)
         self._part_of: dict[str, Part[Any, Any, Any]] = {name: part for part in self._parts for name in part.events}
         self.suspects: dict[str, TaskState] = {}  # of the live ones
         # Of all tasks that there ever were, or that have ended since `counted_since`.
@@ -91,31 +95,6 @@ class TaskFold:
     def find(self, task_id: str) -> TaskState | None:
         """The task of that id, if it is alive or a known dead letter."""
         return self.live.get(task_id) or self.dead.get(task_id)
-
-    def ids(self) -> Iterable[str]:
-        """Yield the ids of all tasks that the view knows: live ones, dead letters, and recently ended ones."""
-        yield from self.live
-        yield from self.dead
-        for ended in self._ended.values():
-            yield from ended.ends
-
-    def state_of(self, partition: int, task_id: str) -> State:
-        """The state of a task; `UNKNOWN` also if the view has forgotten it."""
-        task = self.live.get(task_id) or self.dead.get(task_id)
-        if task is not None:
-            return task.run.state
-        ended = self._ended.get(partition)
-        end = ended.end(task_id) if ended is not None else None
-        return end[0] if end is not None else State.UNKNOWN
-
-    def last_change(self, partition: int, task_id: str) -> int:
-        """The offset of the last accepted event that has moved a task; -1 if the view does not know it."""
-        task = self.live.get(task_id) or self.dead.get(task_id)
-        if task is not None:
-            return task.changed if task.partition == partition else -1
-        ended = self._ended.get(partition)
-        end = ended.end(task_id) if ended is not None else None
-        return end[1] if end is not None else -1
 
     def session(self, partition: int, worker: str) -> SessionState | None:
         """The live session of a worker in a partition."""
@@ -158,10 +137,8 @@ class TaskFold:
         ended = self._ended.get(partition)
         if ended is not None and task_id in ended.ends and ended.refuse(task_id, offset):
             return _REFUSED
-        if not task_id:
-            return self._unreadable()
-        if len(task_id) > TASK_ID_CHARS_MAX:
-            return _REFUSED  # no event about it could be appended: the id is its events' key
+        if not task_id or len(task_id) > TASK_ID_CHARS_MAX:  # no event about it could be appended: the id is their key
+            return _REFUSED if task_id else self._unreadable()
         key = (
             context.task_name,
             context.queue,
@@ -183,6 +160,8 @@ class TaskFold:
                 kept.room -= len(row) + ROW_OVERHEAD_BYTES
             else:
                 kept.keep(task_id, row)
+        if kind.job:
+            self.jobs.began(task)
         if self.on_ready is not None:
             self.on_ready(task)
         return _ACCEPTED
@@ -194,7 +173,7 @@ class TaskFold:
             if len(self._kinds) >= TASK_KINDS_REMEMBERED:
                 self._kinds.clear()
             kept = self._keeps is not None and self._keeps(key[0], key[1])
-            kind = self._kinds[key] = TaskKind(*key, kept)
+            kind = self._kinds[key] = TaskKind(*key, kept, is_job_queue(key[1]))
         return kind
 
     def _move_task(self, name: str, context: TaskContext, partition: int, offset: int, timestamp: float) -> Verdict:
@@ -269,6 +248,8 @@ class TaskFold:
         else:
             self.live[task.id] = task
             self.amendments.carry(task.id, carried)
+            if task.kind.job:
+                self.jobs.began(task)
             if self.on_ready is not None:
                 self.on_ready(task)
         return _ACCEPTED
@@ -334,6 +315,8 @@ class TaskFold:
         if to is _READY:
             run.claim = -1
             self.live[task.id] = task
+            if task.kind.job:
+                self.jobs.began(task)
             if self.on_ready is not None:
                 self.on_ready(task)
         elif to is not _CLAIMED:
@@ -346,6 +329,8 @@ class TaskFold:
         if run.suspect:
             self.suspects.pop(task_id, None)
         run.claim = -1
+        if task.kind.job:
+            self.jobs.ended(task)
         if self.expiries or self.amendments:
             self.expiries.pop(task_id, None)
             self.amendments.pop(task_id, None)
@@ -394,7 +379,3 @@ class TaskFold:
         run = task.touched()
         run.expiries, run.suspect = 0, False
         self.suspects.pop(task.id, None)
-
-    def is_paused(self, partition: int, queue: str) -> bool:
-        """Return whether the queue is paused in that partition."""
-        return queue in self.paused.get(partition, ())

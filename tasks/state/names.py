@@ -35,6 +35,10 @@ LOCK_RELEASED: Final = "lock.released"
 LOCK_WITHDRAWN: Final = "lock.withdrawn"
 LOCK_EXPIRED: Final = "lock.expired"
 
+SERVICE_REGISTERED: Final = "service.registered"
+SERVICE_CHANGED: Final = "service.changed"
+SERVICE_CHECKED_IN: Final = "service.checked_in"
+
 SCHEDULE_CREATED: Final = "schedule.created"
 SCHEDULE_FIRED: Final = "schedule.fired"
 SCHEDULE_SKIPPED: Final = "schedule.skipped"
@@ -74,6 +78,10 @@ SCHEDULE_EVENTS: Final = (
     SCHEDULE_CLEARED,
 )
 
+SERVICE_EVENTS: Final = (SERVICE_REGISTERED, SERVICE_CHANGED, SERVICE_CHECKED_IN)
+
+# The queue of a service's jobs has this before the id of the service.
+JOB_QUEUE_PREFIX: Final = "topchef."
 # The queue of a task that names none; a submission does not spell it out.
 QUEUE_DEFAULT: Final = "default"
 

@@ -11,9 +11,10 @@ from .locks import Locks
 from .part import Part
 from .pauses import PausedQueues
 from .schedules import Schedules
+from .services import Services
 
 # The parts whose contexts are not those of tasks and sessions.
-PARTS: Final[tuple[type[Part[Any, Any, Any]], ...]] = (PausedQueues, Locks, Schedules)
+PARTS: Final[tuple[type[Part[Any, Any, Any]], ...]] = (PausedQueues, Locks, Schedules, Services)
 
 Context = TypeVar("Context", bound=EventContext)
 

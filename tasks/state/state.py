@@ -16,7 +16,8 @@ class TaskKind(msgspec.Struct, frozen=True, eq=False, gc=False):
     """The fields that many tasks share, held once for all of them; the view makes one for each combination.
 
     `function` is the one for which they were made, empty if the submitter did not name it; `named`: the submitter gave
-    them their name explicitly. `kept` says whether the view keeps their submissions, because its worker runs them.
+    them their name explicitly. `kept` says whether the view keeps their submissions, because its worker runs them;
+    `job` whether they are the jobs of a service.
     """
 
     name: str
@@ -27,6 +28,7 @@ class TaskKind(msgspec.Struct, frozen=True, eq=False, gc=False):
     function: str = ""
     named: bool = False
     kept: bool = False
+    job: bool = False
 
 
 class RunState(msgspec.Struct, gc=False, array_like=True):

@@ -1,6 +1,6 @@
 """The state of the queue as a view: the fold of tasks and sessions, page by page, and its snapshots."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -15,6 +15,7 @@ from .decoding import task_facts
 from .fold import TaskFold
 from .part_facts import part_fact, read_context
 from .rows import KeptRows
+from .transitions import State
 from .verdict import Verdict
 
 __all__ = ["TaskView", "Verdict"]
@@ -69,9 +70,39 @@ class TaskView(TaskFold, View):
             setattr(self, name, saved.counters[name])
         self.counted_since, self.rows = saved.counted_since, KeptRows()
         self.live = saved.live
+        self.jobs.rebuild(saved.live.values())
         self.dead = DeadLetters(saved.dead.values(), saved.counters["failed"])
         self.suspects = {task.id: task for task in self.live.values() if task.run.suspect}
         self._ended = saved.ended
+
+    def ids(self) -> Iterable[str]:
+        """Yield the ids of all tasks that the view knows: live ones, dead letters, and recently ended ones."""
+        yield from self.live
+        yield from self.dead
+        for ended in self._ended.values():
+            yield from ended.ends
+
+    def state_of(self, partition: int, task_id: str) -> State:
+        """The state of a task; `UNKNOWN` also if the view has forgotten it."""
+        task = self.live.get(task_id) or self.dead.get(task_id)
+        if task is not None:
+            return task.run.state
+        ended = self._ended.get(partition)
+        end = ended.end(task_id) if ended is not None else None
+        return end[0] if end is not None else State.UNKNOWN
+
+    def last_change(self, partition: int, task_id: str) -> int:
+        """The offset of the last accepted event that has moved a task; -1 if the view does not know it."""
+        task = self.live.get(task_id) or self.dead.get(task_id)
+        if task is not None:
+            return task.changed if task.partition == partition else -1
+        ended = self._ended.get(partition)
+        end = ended.end(task_id) if ended is not None else None
+        return end[1] if end is not None else -1
+
+    def is_paused(self, partition: int, queue: str) -> bool:
+        """Return whether the queue is paused in that partition."""
+        return queue in self.paused.get(partition, ())
 
     def apply(self, event: Event) -> Verdict:
         """Apply one event to the state, and return the verdict on it."""

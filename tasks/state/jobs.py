@@ -1,0 +1,163 @@
+"""The jobs of services: tasks whose queue is that of a service; a part of the state. Pure.
+
+The fold of the tasks moves them as all others and reports here where a job begins to wait or run, and where it ends. So
+the part knows two things more: which jobs of a service are not finished, in the order of their submission, and which
+ones were finished lately. Both orders follow from the submissions alone, so partitions may be read in any order.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from ..limits import FINISHED_JOBS_KEPT
+from . import names
+from .decoding import EventContext
+from .part import Part
+from .state import TaskState
+from .transitions import State
+from .verdict import Verdict
+
+
+class Place(NamedTuple):
+    """The place of a job among those of its service: by its submission; times in seconds since the epoch."""
+
+    submitted_at: float
+    partition: int
+    submitted: int
+    id: str
+
+
+class FinishedJob(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A job that has ended: `changed` is the offset of the event that ended it, at the time `changed_at`."""
+
+    id: str
+    queue: str
+    partition: int
+    submitted: int
+    submitted_at: float
+    state: State
+    changed: int
+    changed_at: float
+    attempts: int
+
+    @property
+    def place(self) -> Place:
+        """Its place among the jobs of its service."""
+        return Place(self.submitted_at, self.partition, self.submitted, self.id)
+
+
+_decoder: Final = msgspec.msgpack.Decoder(list[FinishedJob])
+_NONE: Final[Sequence[Place]] = ()
+
+
+class Jobs(Part[str, FinishedJob, EventContext]):
+    """The finished jobs by id, of each service the `FINISHED_JOBS_KEPT` that were submitted last.
+
+    `unfinished` has the places of the others, by queue. `on_move(queue, id)` is called whenever a job has become ready
+    or has ended, for the requests that wait for it.
+    """
+
+    name = "jobs"
+    events = ()
+    context = EventContext
+    on_move: Callable[[str, str], None] | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unfinished: dict[str, list[Place]] = {}
+        self._finished: dict[str, list[Place]] = {}
+
+    def began(self, task: TaskState) -> None:
+        """Note that a job waits: it was submitted, returned to the queue, or requeued."""
+        place, waiting = place_of(task), self.unfinished.setdefault(task.queue, [])
+        index = bisect_left(waiting, place)
+        if index == len(waiting) or waiting[index] != place:
+            waiting.insert(index, place)
+        if task.id in self:
+            self._forget(task.queue, place)
+        self._moved(task)
+
+    def ended(self, task: TaskState) -> None:
+        """Note that a job has ended, in the state of the task."""
+        queue, place = task.queue, place_of(task)
+        _remove(self.unfinished, queue, place)
+        finished = self._finished.setdefault(queue, [])
+        if task.id not in self:
+            insort(finished, place)
+        self[task.id] = finished_job(task)
+        if len(finished) > FINISHED_JOBS_KEPT:
+            del self[finished.pop(0).id]
+        self._moved(task)
+
+    def of(self, queue: str) -> Iterator[Place]:
+        """Yield the places of all jobs of a queue that the part knows, in the order of their submission."""
+        yield from sorted([*self._finished.get(queue, _NONE), *self.unfinished.get(queue, _NONE)])
+
+    def queues(self) -> Iterable[str]:
+        """Return the queues that have, or have had, jobs."""
+        return dict.fromkeys((*self._finished, *self.unfinished))
+
+    def rebuild(self, live: Iterable[TaskState]) -> None:
+        """Derive the places anew, from the live tasks and the finished jobs."""
+        self.unfinished, self._finished = {}, {}
+        for task in live:
+            if task.kind.job:
+                self.unfinished.setdefault(task.queue, []).append(place_of(task))
+        for job in self.values():
+            self._finished.setdefault(job.queue, []).append(job.place)
+        for places in (*self.unfinished.values(), *self._finished.values()):
+            places.sort()
+
+    def _forget(self, queue: str, place: Place) -> None:
+        del self[place.id]
+        _remove(self._finished, queue, place)
+
+    def _moved(self, task: TaskState) -> None:
+        if self.on_move is not None:
+            self.on_move(task.queue, task.id)
+
+    def apply(self, name: str, context: EventContext, partition: int, offset: int, timestamp: float) -> Verdict:
+        """See `Part.apply`: it has no events of its own."""
+        return Verdict.FOREIGN
+
+    def dump(self) -> Any:
+        """See `Part.dump`: the finished jobs; the others are among the live tasks."""
+        return list(self.values())
+
+    def load(self, state: msgspec.Raw, live: Mapping[str, TaskState]) -> Mapping[str, FinishedJob]:
+        """See `Part.load`."""
+        return {job.id: job for job in _decoder.decode(state)}
+
+
+def is_job_queue(queue: str) -> bool:
+    """Return whether a queue is that of a service."""
+    return queue.startswith(names.JOB_QUEUE_PREFIX)
+
+
+def finished_job(task: TaskState) -> FinishedJob:
+    """Return a job that has ended, of its task."""
+    return FinishedJob(
+        task.id,
+        task.queue,
+        task.partition,
+        task.submitted,
+        task.submitted_at,
+        task.state,
+        task.changed,
+        task.changed_at,
+        task.attempts,
+    )
+
+
+def place_of(task: TaskState) -> Place:
+    """Return the place of a job among those of its service."""
+    return Place(task.submitted_at, task.partition, task.submitted, task.id)
+
+
+def _remove(places: dict[str, list[Place]], queue: str, place: Place) -> None:
+    found = places.get(queue, [])
+    index = bisect_left(found, place)
+    if index < len(found) and found[index] == place:
+        del found[index]
