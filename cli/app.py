@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "process-pool": "pools:process_pool",
     "submit": "submit:submit",
     "status": "status:status",
+    "report": "report:report",
     "why": "why:why",
     "history": "history:history",
     "tail": "tail:tail",

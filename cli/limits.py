@@ -50,3 +50,10 @@ assert RELOAD_SETTLED_SECONDS < RELOAD_LOOK_SECONDS, "files settle between two l
 
 # How many active requests, and completed ones, `journeyman requests` shows.
 REQUESTS_SHOWN: Final = 20
+
+# A report: in how many buckets its charts are divided at most, how many ticks an axis of time has, how many rows a
+# table on a terminal has, and how many columns the small charts there.
+REPORT_BUCKETS_MAX: Final = 96
+REPORT_TICKS_MAX: Final = 8
+REPORT_ROWS_SHOWN: Final = 50
+SPARK_COLUMNS_MAX: Final = 32

@@ -1,0 +1,1 @@
+"""A report on a stretch of time: its content, the tables for a terminal, and the page with its charts."""
