@@ -42,6 +42,8 @@ DEAD_PROCESSES_SECONDS: Final = 10.0
 SIGNAL_ECHO_SECONDS: Final = 0.2
 # How long a worker that is stopped before it is ready tries to leave, in seconds.
 STOP_UNSTARTED_SECONDS: Final = 1.0
+# How long a worker that has nothing in hand tries to say that it leaves, in seconds.
+STOP_IDLE_SECONDS: Final = 2.0
 # How many seconds after a worker should have given up by itself its process is forced to exit.
 FORCED_EXIT_SECONDS: Final = 1.0
 # A worker logs at most so many failures one by one in so many seconds, retries apart; of the others it logs the count.

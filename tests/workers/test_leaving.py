@@ -221,6 +221,15 @@ def test_worker_waiting_for_its_journal_can_be_stopped(place: Place, start: Star
     assert "is ready" not in out
 
 
+def test_idle_worker_leaves_though_its_journal_is_stuck(place: Place, start: Start) -> None:
+    worker = start("--drain-timeout", "1000")
+    with place.written_by_nobody():
+        worker.terminate()
+        _, err = worker.communicate(timeout=60)
+    assert worker.returncode == 0, err
+    assert "the journal did not take its last event" in err
+
+
 def waits_for_lock(path: Path) -> bool:
     """Whether a process waits in the queue for the lock on a file."""
     inode = f":{path.stat().st_ino} "

@@ -26,7 +26,13 @@ from ..errors import OutcomesUnwritten
 from ..executors import Executor
 from ..executors.children.process import journals_of
 from ..health.progress import WorkerHealth
-from ..limits import STEAL_DELAY_APPENDS, STEAL_DELAY_SECONDS, STEAL_DELAY_SECONDS_MAX, STOP_UNSTARTED_SECONDS
+from ..limits import (
+    STEAL_DELAY_APPENDS,
+    STEAL_DELAY_SECONDS,
+    STEAL_DELAY_SECONDS_MAX,
+    STOP_IDLE_SECONDS,
+    STOP_UNSTARTED_SECONDS,
+)
 from ..scheduling.commit_pace import CommitPace
 from ..scheduling.decide import Command, Expire, Lapse, Situation, decide
 from ..scheduling.ready_queue import ReadyTasks
@@ -84,6 +90,7 @@ class WorkerLoop:
         self._timeouts = TimeoutTimer(self._lanes, self.settings.enforce_ms / 1_000, self._wake)
         self._watch = SessionWatch(self.view, self._detector)
         self._is_waiting = False
+        self._is_committing = False
         self._has_news = False  # whether a thread has brought some since the last turn began
         self._turned_at = 0.0
         self._entered = False
@@ -103,7 +110,8 @@ class WorkerLoop:
         """Run until `stop` is called and running tasks have ended or the drain's time is over; then leave.
 
         `started()` is called when the history is read and the sessions are open. `OutcomesUnwritten` if the journal did
-        not take the last events within `patience_seconds` after `stop`.
+        not take the last events within `patience_seconds` after `stop`; a worker with nothing in hand then leaves
+        without its last event.
         """
         return_large_blocks()
         self._loop = asyncio.get_running_loop()
@@ -116,9 +124,10 @@ class WorkerLoop:
         except TimeoutError:
             if not self._patience.expired():
                 raise
-            if self._started:
+            if self._owes:
                 raise OutcomesUnwritten(self.left_behind()) from None
-            logger.warning("stopped before it was ready")
+            missed = "the journal did not take its last event: its session ends when its lease is over"
+            logger.warning("%s", missed if self._started else "stopped before it was ready")
         finally:
             self._entered = False
 
@@ -153,9 +162,16 @@ class WorkerLoop:
         self._draining_since = time.monotonic()
         logger.info("draining: %d running, up to %g s", self._lanes.running, self.settings.drain_seconds)
         if self._entered:
-            patience = self.patience_seconds if self._started else STOP_UNSTARTED_SECONDS
+            idle = STOP_IDLE_SECONDS if self._started else STOP_UNSTARTED_SECONDS
+            # An append under way may be a claim, which has to be returned.
+            patience = self.patience_seconds if self._owes or self._is_committing else idle
             self._patience.reschedule(self._loop.time() + patience)
             self._wake()
+
+    @property
+    def _owes(self) -> bool:
+        """Whether tasks run, or the journal has to take their outcomes or returns."""
+        return self._started and (self._lanes.busy or self._sessions.claims > 0)
 
     @property
     def patience_seconds(self) -> float:
@@ -325,6 +341,7 @@ class WorkerLoop:
     # -- appending -------------------------------------------------------------------------------------------------
 
     async def _commit(self, entries: Sequence[WorkerDraft]) -> None:
+        self._is_committing = True  # an append that fails ends the loop
         for part in appends_of(entries):
             if has_release(part):
                 await self._appending.append_with_release(part, self._sessions)
@@ -332,6 +349,7 @@ class WorkerLoop:
             events = await self._appending.append(part, self._sessions)
             if await self._claimed.start(part, events, self._sessions):
                 self._timeouts.start()
+        self._is_committing = False
 
     # -- waiting ---------------------------------------------------------------------------------------------------
 
