@@ -45,6 +45,8 @@ class Backend:
         self.shared_readers: Callable[[], int] = lambda: 0
         # Why the replica does not follow the journal at present; None if it does.
         self.trouble: JournalError | None = None
+        # Why the service could not start; None if it could.
+        self.failed: JournalError | None = None
 
     def _replica(self) -> Replica[TaskView]:
         return Replica(self.journal, TaskView(), renew=TaskView)
@@ -66,7 +68,12 @@ class Backend:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Self]:
-        """Open the journal, read its history, and follow it until the context ends."""
+        """Open the journal, read its history, and follow it until the context ends; `failed` says why it could not."""
+        try:
+            await self.journal.open()
+        except JournalError as error:
+            self.failed = error
+            raise
         async with self.journal:
             try:
                 await self._read_history()
@@ -97,6 +104,7 @@ class Backend:
                 failure = error
             reading.cancel_scope.cancel()
         if failure is not None:
+            self.failed = failure
             raise failure
 
     async def _follow(self) -> None:

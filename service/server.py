@@ -81,16 +81,39 @@ class ServiceServer:
     async def run(self, on_ready: Callable[[str], None]) -> bool:
         """Serve until SIGTERM, SIGINT or `stop`; return whether the service could be started.
 
-        `on_ready` is called with the address once requests are accepted.
+        `on_ready` is called with the address once requests are accepted. A journal that cannot be opened or read raises
+        its `JournalError`.
         """
         self._server.on_ready = lambda: on_ready(self.address)
-        with access_log(self._access_log), self._listening:
-            await self._server.serve(sockets=[self._listening])
+        backend: Backend = self.app.state.backend
+        with access_log(self._access_log), self._listening, _unlogged(lambda: backend.failed is not None):
+            try:
+                await self._server.serve(sockets=[self._listening])
+            except SystemExit:  # how uvicorn reports that the application did not start
+                if backend.failed is None:
+                    raise
+        if backend.failed is not None:
+            raise backend.failed
         return self._server.started
 
     def stop(self) -> None:
         """Stop as at SIGTERM; may be called from any thread."""
         self._server.stop()
+
+
+@contextmanager
+def _unlogged(is_known: Callable[[], bool]) -> Iterator[None]:
+    """Keep uvicorn from logging the traceback of a failure that is raised to the caller."""
+
+    def passes(_: logging.LogRecord) -> bool:
+        return not is_known()
+
+    log = logging.getLogger("uvicorn.error")
+    log.addFilter(passes)
+    try:
+        yield
+    finally:
+        log.removeFilter(passes)
 
 
 def _configuration(app: Litestar, settings: Settings) -> uvicorn.Config:

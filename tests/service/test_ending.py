@@ -3,6 +3,8 @@
 import json
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
@@ -174,3 +176,14 @@ def test_claim_hands_on_the_trace_of_the_submission(pair: Pair) -> None:
         (claimed,) = http.post("/workers/claim", json={"worker": worker, "wait": 30}).json()["tasks"]
         http.post("/workers/leave", json={"worker": worker})
     assert claimed["trace"] == {"traceparent": trace}
+
+
+def test_service_that_cannot_reach_its_journal_says_why() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    command = [sys.executable, "-m", "journeyman", "serve", "--port", "0", "--journal", f"http://127.0.0.1:{port}"]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr.startswith(f"journeyman: the journal service at 127.0.0.1:{port} does not answer")
+    assert ended.stderr.count("\n") == 1, ended.stderr
