@@ -41,6 +41,8 @@ from .topchef.mounting import router as services_and_jobs
 from .topchef.parts import TopChef
 from .tracker.requests import TrackedRequests
 from .tracker.routes import track
+from .trends.recent import RecentTrends
+from .trends.routes import show_trends
 from .version import VERSION
 
 # The routers of the subjects; a new subject is one more line.
@@ -54,6 +56,7 @@ ROUTES: Final[Sequence[ControllerRouterHandler]] = (
     read_events,
     remote_workers,
     track,
+    show_trends,
     *TASK_ROUTES,
 )
 _DESCRIPTION: Final = (
@@ -71,12 +74,13 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
     settings = Settings() if settings is None else settings
     backend = Backend(journal)
     remote, operation = RemoteWorkers(backend), Operation(backend)
-    hub, tracked = Hub(backend), TrackedRequests(backend, settings.keyring)
+    hub, tracked, recent = Hub(backend), TrackedRequests(backend, settings.keyring), RecentTrends(backend)
     parts = {
         "backend": backend,
         "appender": EventAppender(backend, hub),
         "hub": hub,
         "operation": operation,
+        "recent": recent,
         "remote": remote,
         "tracked": tracked,
         "summaries": Summaries(backend),
@@ -93,6 +97,7 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
             tasks.start_soon(tracked.run)
             if topchef is not None:
                 tasks.start_soon(topchef.bells.run)
+            tasks.start_soon(recent.run)
             yield
             tasks.cancel_scope.cancel()
 

@@ -188,3 +188,21 @@ TOPCHEF_PATTERN_STEPS_MAX: Final = 100_000
 
 assert TOPCHEF_QUEUE_SECONDS <= 1.0 < TOPCHEF_CLAIM_SECONDS_MAX <= WAIT_SECONDS_MAX
 assert 2 * TOPCHEF_SCHEMA_BYTES_MAX < EVENT_BYTES_MAX, "both schemas of a service are in one event"
+
+# -- trends ------------------------------------------------------------------------------------------------------------
+
+# The window that is kept for charts, and the width of its buckets, in seconds.
+TREND_RECENT_SECONDS: Final = 3_600.0
+TREND_WIDTH_SECONDS: Final = 60.0
+# It is given up once no caller has asked for it for so many seconds.
+TREND_IDLE_SECONDS: Final = 900.0
+# How long a request waits until it has been read, in seconds.
+TREND_WAIT_SECONDS: Final = 10.0
+# How many events of another window a request reads at most, and how many buckets it answers.
+TREND_EVENTS_MAX: Final = 2_000_000
+TREND_POINTS_MAX: Final = 1_000
+# How many queues have a series in an answer, by default and at most.
+TREND_QUEUES: Final = 20
+TREND_QUEUES_LISTED_MAX: Final = 100
+# How many kinds of failures and how many expired workers an answer names.
+TREND_INCIDENTS: Final = 50

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from ..limits import HISTOGRAM_ERROR_FRACTION
-from ..trends.bucket import COUNTS, Bucket, Counts, ExpiredWorker, SlowRun
+from ..trends.bucket import COUNTS, Bucket, Counts, ExpiredWorker, Incidents, SlowRun
 from ..trends.histogram import Histogram
 from ..trends.trends import Series, Trends
 
@@ -121,33 +121,48 @@ def trends_answer(trends: Trends, queues: Collection[str] | None = None) -> Tren
     window, found = trends.window, trends.all_incidents()
     numbers = window.numbers()
     named = sorted(name for name in trends.queues if queues is None or name in queues)
-    failures = [
-        FailureAnswer(*key, each.failed, each.retried, each.at, each.task, each.text)
-        for key, each in found.failures.items()
-    ]
-    failures.sort(key=lambda each: (-each.failed - each.retried, -each.failed, each.name, each.queue, each.reason))
-    expired = sorted(found.expired.values(), key=lambda each: (-each.at, each.worker))
-    by_number = trends.incidents
-    expiries = [
-        len(by_number[each].expired) + by_number[each].expired_beyond if each in by_number else 0 for each in numbers
-    ]
     return TrendsAnswer(
         since=window.since,
         until=window.until,
         bucket_seconds=window.width,
         relative_error=HISTOGRAM_ERROR_FRACTION,
         ends=[window.end_of(number) for number in numbers],
-        total=_trend(None, trends.total(), numbers),
-        queues=[_trend(name, trends.queues[name], numbers) for name in named],
-        failures=failures,
+        total=trend_answer(None, trends.total(), numbers),
+        queues=[trend_answer(name, trends.queues[name], numbers) for name in named],
+        failures=failure_answers(found),
         slowest=found.slowest,
-        expired=expired,
-        expired_over_time=expiries,
+        expired=expired_answers(found),
+        expired_over_time=expiries(trends),
         expired_beyond=found.expired_beyond,
     )
 
 
-def _trend(queue: str | None, series: Series, numbers: Sequence[int]) -> TrendAnswer:
+def failure_answers(found: Incidents) -> list[FailureAnswer]:
+    """Return the failures, those of most attempts first."""
+    failures = [
+        FailureAnswer(*key, each.failed, each.retried, each.at, each.task, each.text)
+        for key, each in found.failures.items()
+    ]
+    failures.sort(key=lambda each: (-each.failed - each.retried, -each.failed, each.name, each.queue, each.reason))
+    return failures
+
+
+def expired_answers(found: Incidents) -> list[ExpiredWorker]:
+    """Return the expired workers, the last expired first."""
+    return sorted(found.expired.values(), key=lambda each: (-each.at, each.worker))
+
+
+def expiries(trends: Trends) -> list[int]:
+    """Return for each bucket how many workers expired in it."""
+    by_number = trends.incidents
+    return [
+        len(by_number[each].expired) + by_number[each].expired_beyond if each in by_number else 0
+        for each in trends.window.numbers()
+    ]
+
+
+def trend_answer(queue: str | None, series: Series, numbers: Sequence[int]) -> TrendAnswer:
+    """Return the trend of one queue, or of all if `queue` is None, in the buckets of these numbers."""
     whole = series.whole()
     return TrendAnswer(
         queue, whole.counts, _spans(whole.latency), _spans(whole.waited), _spans(whole.ran), _over_time(series, numbers)

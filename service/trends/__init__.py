@@ -1,0 +1,1 @@
+"""What happened over time, for charts: throughput, latency and failures by queue."""
