@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,20 +48,22 @@ def serve_journal(
     topchef: Annotated[
         str, typer.Option(metavar="PATH", help="Where services and jobs stand, as TopChef clients ask; or off.")
     ] = TOPCHEF_PATH,
+    *,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser once it is served.")] = False,
     log_level: LevelOption = LogLevel.INFO,
 ) -> None:
-    """Serve the journal over HTTP: events, tasks, history, and workers in any language.
+    """Serve the journal over HTTP: a page to look at it, events, tasks, history, and workers in any language.
 
     Without keys it listens on loopback only, where each process of this machine may do everything. Keys come from the
     file of --keys, or from the environment variable JOURNEYMAN_KEYS, with the same lines. A key has scopes: read,
     submit, work, admin.
 
-    /schema describes all requests. SIGTERM or Ctrl-C ends it: streams tell their readers to come again, and requests
-    have the time of --drain to end.
+    A browser gets the page at /, and /schema describes all requests. SIGTERM or Ctrl-C ends it: streams tell their
+    readers to come again, and requests have the time of --drain to end.
 
     [bold]Examples[/bold]
 
-    journeyman serve --journal sqlite:///shop.db
+    journeyman serve --journal sqlite:///shop.db --open
 
     journeyman serve --host 0.0.0.0 --keys /etc/journeyman/keys --tls-cert cert.pem --tls-key key.pem
 
@@ -87,7 +90,13 @@ def serve_journal(
         raise BadInput("--tls-cert and --tls-key belong together: one of them is missing")
     served = shared_journal(journal).asynchronous
     service = _service(served, settings)
-    if not asyncio.run(service.run(lambda address: print_line(f"{address} serves {served.url}"))):
+
+    def on_ready(address: str) -> None:
+        print_line(f"{address} serves {served.url}")
+        if open_page:
+            webbrowser.open(address)
+
+    if not asyncio.run(service.run(on_ready)):
         raise typer.Exit(EXIT_ENVIRONMENT)
 
 

@@ -26,10 +26,11 @@ from .log.routes import ROUTER as LOG
 from .openapi_page import PageRenderPlugin
 from .operation.operation import Operation
 from .operation.routes import export_metrics, probe_health, probe_readiness
+from .page.routes import send_page_file
 from .problems import handle
 from .remote.routes import router as remote_workers
 from .remote.workers import RemoteWorkers
-from .root import describe_service
+from .root import describe_key, describe_service
 from .segments import DecodedSegments, restored_slashes
 from .settings import Settings
 from .tasks.parameters import see
@@ -48,6 +49,8 @@ from .version import VERSION
 # The routers of the subjects; a new subject is one more line.
 ROUTES: Final[Sequence[ControllerRouterHandler]] = (
     describe_service,
+    describe_key,
+    send_page_file,
     LOG,
     export_metrics,
     probe_health,

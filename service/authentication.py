@@ -55,16 +55,25 @@ class Authentication:
             return LOCAL
         key = _key_in(headers.get(b"authorization", b""))
         caller = None if key is None else self._keyring.caller(key)
-        if needed is None:
-            return caller
-        if caller is None:
-            said = "a key" if key is None else "a known key; this one is not"
-            raise Problem(401, "unauthorized", f"expected {said}: send it as the header `Authorization: Bearer KEY`")
-        if not caller.may(needed):
-            raise Problem(
-                403, "forbidden", f"this request needs a key with the scope {needed!s}; yours has {_listed(caller)}"
-            )
+        if needed is not None:
+            _check(caller, needed, has_key=key is not None)
         return caller
+
+
+def permit(scope: Connection, needed: Scope) -> None:
+    """Raise `Problem` 401 or 403 unless the caller of a public route may do what needs that scope."""
+    headers = dict(cast("list[tuple[bytes, bytes]]", scope["headers"]))
+    _check(scope["state"][CALLER], needed, has_key=_key_in(headers.get(b"authorization", b"")) is not None)
+
+
+def _check(caller: Caller | None, needed: Scope, *, has_key: bool) -> None:
+    if caller is None:
+        said = "a known key; this one is not" if has_key else "a key"
+        raise Problem(401, "unauthorized", f"expected {said}: send it as the header `Authorization: Bearer KEY`")
+    if not caller.may(needed):
+        raise Problem(
+            403, "forbidden", f"this request needs a key with the scope {needed!s}; yours has {_listed(caller)}"
+        )
 
 
 def scope_of(handler: BaseRouteHandler) -> Scope | None:

@@ -46,6 +46,8 @@ LIST_ITEMS_MAX: Final = 1_000
 # How many events a page of the list of all tasks reads at a time, and in total before it is answered as it is.
 LIST_STEP_EVENTS: Final = 1_000
 LIST_EVENTS_MAX: Final = 50_000
+# How many hits a search has at most.
+HITS_MAX: Final = 200
 # How many messages a request may submit, and on how many tasks it may act.
 SUBMISSIONS_MAX: Final = 10_000
 ACTS_MAX: Final = 1_000

@@ -18,6 +18,7 @@ from .locks import list_locks, release_lock, show_lock
 from .looking_up import explain_task, list_tasks, show_history, show_result, show_task
 from .queues import list_queues, list_workers, pause_queue, resume_queue, show_queue, show_status, show_worker
 from .schedules import clear_schedule, list_schedules, list_ticks, pause_schedule, resume_schedule, show_schedule
+from .searching import search
 from .stream import stream_task
 from .submitting import submit_tasks
 
@@ -47,6 +48,7 @@ TASK_ROUTES: Final[Sequence[HTTPRouteHandler]] = (
     list_workers,
     show_worker,
     show_status,
+    search,
     list_locks,
     show_lock,
     release_lock,

@@ -1,0 +1,46 @@
+"""Readers who do not see the page, or have no mouse, can use it: axe-core finds no barrier, in light and in dark."""
+
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Any
+
+from support.browser import Visitor
+
+AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
+ALL_RULES = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+COLOURS = {"type": "rule", "values": ["color-contrast"]}
+PLACES = (
+    "/",
+    "/queues/orders",
+    "/tasks?state=failed",
+    "/tasks/LATE",
+    "/workers",
+    "/workers/WORKER",
+    "/events?topic=worker",
+    "/search/o",
+    "/?at=2000-01-01T00:00:00.000Z",
+)
+Visit = Callable[..., Visitor]
+
+
+def barriers(visit: Visit, events: list[dict[str, Any]], rules: dict[str, Any], *, dark: bool) -> list[str]:
+    """What axe-core finds on the views."""
+    late = next(event for event in events if event["context"].get("ran_ms") == 151_000.0)["key"]
+    worker = next(event for event in events if event["name"] == "worker.joined")["key"]
+    visitor = visit(dark=dark)
+    visitor.settled()
+    visitor.page.evaluate(AXE)
+    found: list[str] = []
+    for place in PLACES:
+        visitor.open(place.replace("LATE", late).replace("WORKER", worker))
+        result = visitor.page.evaluate("(rules) => axe.run(document, { runOnly: rules })", rules)
+        found += [f"{place}: {each['id']}: {node['html']}" for each in result["violations"] for node in each["nodes"]]
+    return found
+
+
+def test_views_have_no_barrier(visit: Visit, events: list[dict[str, Any]]) -> None:
+    assert barriers(visit, events, ALL_RULES, dark=False) == []
+
+
+def test_dark_colours_have_contrast(visit: Visit, events: list[dict[str, Any]]) -> None:
+    assert barriers(visit, events, COLOURS, dark=True) == []

@@ -1,0 +1,147 @@
+"""The page in a real browser: what people see of the queue, live and in the past, by mouse and by keys."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from page.story import READ_KEY, WILD_NAME
+from playwright.sync_api import expect
+from support.browser import PATIENCE_MS, Visitor
+from support.service import client
+
+expect.set_options(timeout=PATIENCE_MS)
+Visit = Callable[..., Visitor]
+
+
+def test_overview_follows_what_happens(visit: Visit, address: str) -> None:
+    page = visit().page
+    expect(page.locator(".connection")).to_have_text("Live")
+    with client(address) as http:
+        http.post("/tasks", json={"task_name": "weigh", "queue": "scales", "args": [1]})
+    expect(page.get_by_role("link", name="scales").first).to_be_visible()
+    expect(page.get_by_text("1 task weigh in scales waits")).to_be_visible()
+
+
+def test_wild_names_stay_text(visit: Visit, events: list[dict[str, Any]]) -> None:
+    page = visit().page
+    expect(page.get_by_text(f"1 task {WILD_NAME} in")).to_be_visible()
+    task = next(event for event in events if event["context"].get("task_name") == WILD_NAME)["key"]
+    for place in (f"/tasks/{task}", "/events", f"/tasks?name={WILD_NAME}", "/search/%3Cscript%3E"):
+        page.goto(f"{page.url.partition('#')[0]}#{place}")
+        expect(page.locator("#main[aria-busy=false]")).to_be_visible()
+    assert page.locator("script:not([src]), img").count() == 0
+
+
+def test_task_shows_its_whole_life(visit: Visit, events: list[dict[str, Any]]) -> None:
+    late = next(event for event in events if event["context"].get("ran_ms") == 151_000.0)
+    page = visit(f"/tasks/{late['key']}").page
+    expect(page.locator("h1")).to_contain_text("succeeded")
+    steps = page.locator(".steps > li")
+    expect(steps.filter(has_text="Submitted")).to_have_count(1)
+    expect(steps.filter(has_text="Claimed")).to_have_count(2)
+    expect(steps.filter(has_text="Its worker expired")).to_contain_text("noticed by")
+    expect(page.locator(".steps > li.refused")).to_contain_text("stale outcome")
+    expect(page.locator(".lanes > li.run")).to_have_count(2)
+
+
+def test_chain_leads_from_task_to_task(visit: Visit, events: list[dict[str, Any]]) -> None:
+    first = next(event for event in events if event["context"].get("summary"))["key"]
+    page = visit(f"/tasks/{first}").page
+    expect(page.locator(".chain > li")).to_have_count(3)
+    page.locator(".chain > li").nth(1).get_by_role("link").click()
+    expect(page.locator("h1")).to_contain_text("render_report")
+
+
+def test_every_view_shows_the_moment_of_the_slider(visit: Visit) -> None:
+    page = visit().page
+    expect(page.locator(".connection")).to_have_text("Live")
+    expect(page.locator(".badge", has_text="paused")).to_have_count(1)
+    slider = page.get_by_label("The moment that is shown")
+    slider.evaluate("(it) => { it.value = 300; it.dispatchEvent(new Event('input', { bubbles: true })); }")
+    expect(page.locator(".moment")).to_contain_text("As of")
+    expect(page.locator(".badge", has_text="paused")).to_have_count(0)  # it was paused later
+    at = re.search(r"at=([^&]+)", page.url)
+    assert at
+    page.get_by_role("link", name="Workers", exact=True).click()
+    expect(page.locator("h1")).to_have_text("Workers")
+    assert f"at={at[1]}" in page.url
+    page.keyboard.press("l")
+    expect(page.locator(".connection")).to_have_text("Live")
+    assert "at=" not in page.url
+
+
+def test_address_is_shared_with_filter_and_moment(visit: Visit) -> None:
+    page = visit("/tasks?state=failed&at=2000-01-01T00:00:00.000Z").page
+    expect(page.locator(".moment")).to_contain_text("2000")
+    expect(page.locator(".list-foot")).to_have_text("No task matches.")
+    expect(page.get_by_label("State")).to_have_value("failed")
+
+
+def test_keys_lead_through_the_page_without_a_mouse(visit: Visit) -> None:
+    page = visit().page
+    expect(page.locator(".panel").first).to_be_visible()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("live: back to now")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.keyboard.press("g")
+    page.keyboard.press("t")
+    expect(page.locator(".viewport .row").first).to_be_visible()
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.locator(".steps")).to_be_visible()
+    page.keyboard.press("/")
+    page.keyboard.type("orders")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_contain_text("orders")
+    page.keyboard.press("[")
+    expect(page.locator(".moment")).to_be_visible()
+
+
+def test_search_leads_to_tasks_queues_and_workers(visit: Visit, events: list[dict[str, Any]]) -> None:
+    late = next(event for event in events if event["context"].get("ran_ms") == 151_000.0)["key"]
+    page = visit(f"/search/{late[-8:]}").page  # the end of an id, as it is shown
+    expect(page.locator(".steps")).to_be_visible()
+    page.goto(f"{page.url.partition('#')[0]}#/search/re")
+    expect(page.locator(".hits")).to_contain_text("render_report")
+    expect(page.locator(".hits")).to_contain_text("borealis")
+    page.locator(".hits").get_by_role("link", name="reports").click()
+    expect(page.locator("h1")).to_contain_text("reports")
+
+
+def test_list_scrolls_through_thousands_of_rows(visit: Visit) -> None:
+    page = visit("/tasks").page
+    expect(page.locator(".viewport .row").first).to_be_visible()
+    viewport, foot = page.locator(".viewport"), page.locator(".list-foot")
+    for so_far in (200, 400, 600, 800):
+        expect(foot).to_have_text(f"{so_far} so far")
+        viewport.evaluate("(it) => { it.scrollTop = it.scrollHeight; }")
+    expect(foot).to_have_text(re.compile("^1,"))
+    assert page.locator(".viewport .row").count() < 80
+    viewport.evaluate("(it) => { it.scrollTop = 0; }")
+    expect(page.locator(".viewport .row[aria-rowindex='1']")).to_be_visible()
+
+
+def test_key_is_asked_for_and_forgotten(visit: Visit, locked_address: str) -> None:
+    visitor = visit(at=locked_address)
+    page = visitor.page
+    page.get_by_label("The key of this service").fill("a-key-that-is-unknown")
+    page.get_by_role("button", name="Enter").click()
+    expect(page.get_by_role("alert")).to_have_text("The service does not know this key.")
+    visitor.complaints.clear()  # the browser has noted the refusal
+    page.get_by_label("The key of this service").fill(READ_KEY)
+    page.keyboard.press("Enter")
+    expect(page.locator(".connection")).to_have_text("Live")
+    assert page.evaluate("() => [localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
+    assert READ_KEY not in page.url
+    page.reload()
+    expect(page.get_by_label("The key of this service")).to_be_visible()
+
+
+@pytest.mark.parametrize("place", ["/", "/tasks", "/events"])
+def test_narrow_screen_needs_no_sideways_scrolling(visit: Visit, place: str) -> None:
+    visitor = visit(place, width=390, height=844)
+    visitor.settled()
+    assert visitor.page.evaluate("() => document.documentElement.scrollWidth") <= 390
