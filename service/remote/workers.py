@@ -41,6 +41,7 @@ class RemoteWorkers:
         self._arrival = anyio.Event()
         # The tasks that requests in progress have claimed, by worker: they are not handed out twice.
         self._in_hand: dict[str, set[str]] = {}
+        self._leaving: set[str] = set()
 
     async def run(self) -> None:
         """Watch over all sessions until the service stops; then no request waits for tasks any more."""
@@ -65,9 +66,9 @@ class RemoteWorkers:
             "queues": asked.queues,
             "tasks": asked.tasks,
         }
-        log = await self.backend.journal.open()
         await append_and_apply(
-            self.backend, [_about_worker(names.JOINED, worker, each, context) for each in range(log.partitions)]
+            self.backend,
+            [_about_worker(names.JOINED, worker, each, context) for each in await self._partitions()],
         )
         return Joined(worker, asked.lease_ms, round(asked.lease_ms * LEASE_RENEWAL_FRACTION))
 
@@ -87,6 +88,23 @@ class RemoteWorkers:
             )
         return found
 
+    async def _whole_session(self, worker: str) -> Sessions:
+        """Return the sessions of a worker in all partitions; one that was silent in a partition alone is opened anew.
+
+        Its claims there have gone back to the queue. Without a session there it would never be given a task of that
+        partition again, however often it asks.
+        """
+        found = self.sessions(worker)
+        missing = [each for each in await self._partitions() if each not in found]
+        if not missing or worker in self._leaving:
+            return found
+        context = _joined_again(next(iter(found.values())))
+        await append_and_apply(self.backend, [_about_worker(names.JOINED, worker, each, context) for each in missing])
+        return self.sessions(worker)
+
+    async def _partitions(self) -> range:
+        return range((await self.backend.journal.open()).partitions)
+
     async def beat(self, worker: str) -> list[str]:
         """Renew the lease of a worker; return the ids of the tasks that it holds."""
         places = self.sessions(worker)
@@ -95,9 +113,12 @@ class RemoteWorkers:
 
     async def leave(self, worker: str) -> None:
         """End a session: what it holds goes back to the queue, and no attempt is used."""
-        await append_and_apply(
-            self.backend, [_about_worker(names.LEFT, worker, each) for each in self.sessions(worker)]
-        )
+        places = self.sessions(worker)
+        self._leaving.add(worker)
+        try:
+            await append_and_apply(self.backend, [_about_worker(names.LEFT, worker, each) for each in places])
+        finally:
+            self._leaving.discard(worker)
 
     # -- claims --------------------------------------------------------------------------------------------------------
 
@@ -116,7 +137,7 @@ class RemoteWorkers:
         deadline = anyio.current_time() + asked.wait
         known = set(asked.holding)
         while True:
-            sessions = self.sessions(asked.worker)
+            sessions = await self._whole_session(asked.worker)
             held = [task for session in sessions.values() for task in session.claims.values()]
             again = [task for task in held if task.id not in known and task.id not in in_hand][: asked.limit]
             if again:
@@ -137,6 +158,7 @@ class RemoteWorkers:
         in_hand = self._in_hand.setdefault(worker, set())
         in_hand.add(task.id)
         try:
+            await self._whole_session(worker)
             return bool(await self._append_claims(worker, [task]))
         finally:
             in_hand.discard(task.id)
@@ -198,6 +220,20 @@ class RemoteWorkers:
 
 def _about_worker(name: str, worker: str, partition: int, context: Mapping[str, Any] | None = None) -> Draft:
     return Draft(name, encode_context(name, {"worker": worker} if context is None else context), worker, partition)
+
+
+def _joined_again(session: SessionState) -> dict[str, Any]:
+    """Return the context of a `worker.joined` event that opens a session like this one."""
+    return {
+        "worker": session.worker,
+        "host": session.host,
+        "pid": session.pid,
+        "machine": session.machine,
+        "lease_ms": session.lease_ms,
+        "slots": session.slots,
+        "queues": session.queues,
+        "tasks": session.tasks,
+    }
 
 
 def _claim_draft(task: TaskState, worker: str) -> Draft:

@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 import journeyman as jm
 import pytest
+from journeyman.journal.memory.log import shared_store
 from journeyman.service.settings import Settings
 from support.service import client, keyring, service_here
 from support.waiting import wait_until
@@ -214,6 +215,32 @@ def test_silent_worker_loses_its_claim_to_another(post: Post, join: Any, submit:
     assert (late["status"], late["type"]) == (409, "urn:journeyman:stale-outcome")
     assert post("claim", worker=silent)["status"] == 410
     assert post("complete", **mine(other, again))["accepted"]
+
+
+def test_worker_silent_in_one_partition_serves_all_again() -> None:
+    store = shared_store("remote-partitions", 3)
+    with (
+        service_here("memory://remote-partitions") as address,
+        client(address) as http,
+        jm.Journal("memory://remote-partitions") as journal,
+    ):
+        broker = jm.Broker(journal)
+
+        def post(what: str, **body: Any) -> dict[str, Any]:
+            answer = http.post(f"/workers/{what}", json=body)
+            assert answer.status_code < 300, answer.text
+            return dict(answer.json())
+
+        silent, other = (post("join", tasks=["spread"], lease_ms=LEASE_MS)["worker"] for _ in range(2))
+        broker.submit(jm.Message("spread", uuid="first"))
+        (lost,) = post("claim", worker=silent, wait=10)["tasks"]
+        (taken,) = post("claim", worker=other, wait=30)["tasks"]
+        assert (lost["task"], taken["task"], taken["attempt"]) == ("first", "first", 2)
+        wanted = {f"task-{number}" for number in range(30)}
+        for uuid in sorted(wanted):
+            broker.submit(jm.Message("spread", uuid=uuid))
+        assert all(each.end > 5 for each in store.partitions), "each partition holds tasks"
+        assert {task["task"] for task in post("claim", worker=silent, limit=30)["tasks"]} == wanted
 
 
 def test_beating_worker_keeps_its_claim(post: Post, join: Any, submit: Any) -> None:
