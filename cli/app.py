@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "pause": "queues:pause",
     "resume": "queues:resume",
     "demo": "demo:demo",
+    "init": "init:init",
     "dlq": "dead_letters:dead_letter_commands",
     "lock": "locks:lock_commands",
     "schedule": "schedules:schedule_commands",

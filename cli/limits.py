@@ -57,3 +57,6 @@ REPORT_BUCKETS_MAX: Final = 96
 REPORT_TICKS_MAX: Final = 8
 REPORT_ROWS_SHOWN: Final = 50
 SPARK_COLUMNS_MAX: Final = 32
+
+# How long the name of a new package is at most: it is also that of a unit and of an image.
+PACKAGE_NAME_CHARS_MAX: Final = 40
