@@ -11,6 +11,7 @@ import typer
 from ..journal.async_journal import AsyncJournal
 from ..service.keys import ENVIRONMENT_VARIABLE, BadKeys, Keyring
 from ..service.limits import DRAIN_SECONDS, PORT, TOPCHEF_PATH
+from ..service.mounts import PathTaken, checked_path
 from ..service.settings import Settings
 from .init_process import leave_duties_of_first_process
 from .shared.failures import EXIT_ENVIRONMENT, BadInput, print_line
@@ -111,7 +112,10 @@ def _service(journal: AsyncJournal, settings: Settings) -> "ServiceServer":
             f"`journeyman serve` needs libraries that are not installed ({error.name}): "
             "pip install 'journeyman[service]'"
         ) from error
-    return ServiceServer(journal, settings)
+    try:
+        return ServiceServer(journal, settings)
+    except PathTaken as error:
+        raise BadInput(f"--topchef: {error}") from None
 
 
 def _keyring(file: Path | None) -> Keyring:
@@ -122,8 +126,6 @@ def _keyring(file: Path | None) -> Keyring:
 
 
 def _mounted(path: str) -> str | None:
-    from ..service.mounts import checked_path
-
     try:
         return None if path == "off" else checked_path(path)
     except ValueError as error:

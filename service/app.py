@@ -16,13 +16,14 @@ from litestar.types import ControllerRouterHandler
 from ..journal.async_journal import AsyncJournal
 from .authentication import middleware
 from .backend import Backend
-from .description import document_problems
+from .description import document_problems, paths_of
 from .events.appending import EventAppender
 from .events.hub import Hub
 from .events.routes import append_events, read_events
 from .limits import BODY_BYTES_MAX
 from .log.direct import DirectAppends
 from .log.routes import ROUTER as LOG
+from .mounts import refuse_taken
 from .openapi_page import PageRenderPlugin
 from .operation.operation import Operation
 from .operation.routes import export_metrics, probe_health, probe_readiness
@@ -90,7 +91,8 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
     }
     path = settings.topchef
     topchef = None if path is None else TopChef(backend, remote, path)
-    if topchef is not None:
+    if path is not None and topchef is not None:
+        refuse_taken(path, paths_of(ROUTES))
         parts["topchef"] = topchef
 
     @asynccontextmanager

@@ -37,5 +37,15 @@ def handlers_of(routes: Iterable[object]) -> Iterator[HTTPRouteHandler]:
                 yield from handlers_of(getattr(route, "route_handlers", ()))
 
 
+def paths_of(routes: Iterable[object]) -> Iterator[str]:
+    """Yield the paths of routes and routers, and that of the description itself."""
+    yield "/schema"
+    for each in routes:
+        if isinstance(each, Router):
+            yield each.path
+        elif isinstance(each, HTTPRouteHandler):
+            yield from each.paths
+
+
 def _spec(status: int) -> ResponseSpec:
     return ResponseSpec(ProblemDocument, description=TITLES[status], media_type=CONTENT_TYPE, generate_examples=False)

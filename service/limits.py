@@ -185,6 +185,11 @@ TOPCHEF_SCHEMA_BYTES_MAX: Final = 256 * KIB
 # How many compiled schemas are kept, and how many violations an answer names.
 TOPCHEF_SCHEMAS_KEPT: Final = 256
 TOPCHEF_VIOLATIONS_MAX: Final = 100
+# How many ways through a schema there may be for one part of a value, and in how many steps they are counted.
+# To tell every violation takes a thousand times as long as to tell whether there is one.
+TOPCHEF_SCHEMA_WAYS_MAX: Final = 10_000_000
+TOPCHEF_SCHEMA_WAYS_TOLD_MAX: Final = 10_000
+TOPCHEF_SCHEMA_STEPS_MAX: Final = 200_000
 # How many steps a regular expression of a schema may go back before it counts as no match.
 TOPCHEF_PATTERN_STEPS_MAX: Final = 100_000
 

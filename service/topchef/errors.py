@@ -67,7 +67,9 @@ def handler(path: str) -> Callable[[Request[Any, Any, Any], Exception], Response
         headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
         if problem.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
-        older = request.scope["method"] == "PUT" or asked.endswith(("/echo", "/next"))
+        own = asked[len(path) :]
+        is_next = own.startswith("/jobs/") and own.endswith("/next")
+        older = request.scope["method"] == "PUT" or own == "/echo" or is_next
         body = _older(problem) if older else _newer(problem, instance)
         return Response(
             msgspec.json.encode({"errors": body}),

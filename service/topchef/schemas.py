@@ -5,11 +5,12 @@ A schema that does not name its draft by `$schema` is one of draft 4, as in the 
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import jsonschema_rs
 import msgspec
 
+from ...journal.depth import is_deeper
 from ...journal.event import refuse_deep
 from ...journal.limits import CONTEXT_DEPTH_MAX
 from ..limits import (
@@ -18,6 +19,7 @@ from ..limits import (
     TOPCHEF_SCHEMAS_KEPT,
     TOPCHEF_VIOLATIONS_MAX,
 )
+from .complexity import Depths, depths_allowed
 
 Path = Sequence[str | int]
 _PATTERNS: Final = jsonschema_rs.FancyRegexOptions(backtrack_limit=TOPCHEF_PATTERN_STEPS_MAX)
@@ -32,6 +34,9 @@ class Violation(msgspec.Struct, frozen=True):
     message: str
 
 
+_UNTOLD: Final = Violation("$", "#", "it does not fit; the schema has too many alternatives for its depth to say where")
+
+
 class BadSchema(ValueError):
     """A schema is none: `violation` says where."""
 
@@ -40,11 +45,18 @@ class BadSchema(ValueError):
         self.violation = violation
 
 
+class _Compiled(NamedTuple):
+    """A schema to be used, and how deep its values may be."""
+
+    validator: Any
+    depths: Depths
+
+
 class Schemas:
     """Compiles schemas, and keeps those that were used last."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[bytes, Any] = OrderedDict()
+        self._kept: OrderedDict[bytes, _Compiled] = OrderedDict()
 
     def check(self, schema: Any) -> None:
         """Check a schema itself; raise `BadSchema` if it is none."""
@@ -52,10 +64,16 @@ class Schemas:
 
     def violations(self, value: Any, schema: Any) -> list[Violation]:
         """Return what in `value` does not fit `schema`, decoded or encoded; `BadSchema` if that is none."""
-        validator = self._validator(schema if isinstance(schema, bytes) else encoded(schema))
+        compiled = self._validator(schema if isinstance(schema, bytes) else encoded(schema))
+        text = msgspec.json.encode(value)
+        if is_deeper(text, compiled.depths.checked):
+            deep = f"it is nested deeper than {compiled.depths.checked} levels, too deep for this schema to be checked"
+            return [Violation("$", "#", deep)]
+        if is_deeper(text, compiled.depths.told):
+            return [] if compiled.validator.is_valid(value) else [_UNTOLD]
         found: list[Violation] = []
         try:
-            for error in validator.iter_errors(value):
+            for error in compiled.validator.iter_errors(value):
                 if len(found) == TOPCHEF_VIOLATIONS_MAX:
                     break
                 found.append(_violation(error))
@@ -63,7 +81,7 @@ class Schemas:
             found.append(Violation("$", "#", str(error)[:500]))
         return found
 
-    def _validator(self, schema: bytes) -> Any:
+    def _validator(self, schema: bytes) -> _Compiled:
         kept = self._kept.get(schema)
         if kept is not None:
             self._kept.move_to_end(schema)
@@ -89,12 +107,15 @@ def encoded(schema: Any) -> bytes:
     return text
 
 
-def _compiled(text: bytes) -> Any:
+def _compiled(text: bytes) -> _Compiled:
     schema = msgspec.json.decode(text)
+    depths = depths_allowed(schema)
+    if depths.checked < 0:
+        raise BadSchema(Violation("$", "#", "its references lead through too many alternatives to be checked"))
     names_draft = isinstance(schema, dict) and "$schema" in schema
     make = jsonschema_rs.validator_for if names_draft else jsonschema_rs.Draft4Validator
     try:
-        return make(schema, pattern_options=_PATTERNS, offline=True)
+        return _Compiled(make(schema, pattern_options=_PATTERNS, offline=True), depths)
     except jsonschema_rs.ValidationError as error:
         raise BadSchema(_violation(error)) from None
     except (jsonschema_rs.ReferencingError, ValueError, TypeError) as error:

@@ -26,7 +26,7 @@ class Ledger:
         """The offset the next event gets."""
         return self.first + len(self.rows)
 
-    def write(self, name: str, **context: Any) -> Verdict:
+    def write(self, name: str, /, **context: Any) -> Verdict:
         """Append an event and fold it; the verdict."""
         offset = self.end
         event, row = record(Draft(name, encode_context(name, context)), 1_800_000_000.0 + offset)
