@@ -13,10 +13,11 @@ from typing import Final, NamedTuple
 
 from ..append_counts import AppendCounts
 from ..cursor import Cursor
-from ..errors import BadJournalURL, JournalClosed, JournalError, JournalGone, JournalUnavailable, PartitionsChanged
+from ..errors import BadJournalURL, JournalError, JournalGone, JournalUnavailable, PartitionsChanged
 from ..event import Draft, Event
 from ..limits import PAGE_EVENTS, PARTITIONS_MAX
 from ..log import Bounds, Page, check_cursor
+from ..loop_bound import check_usable
 from ..runtime.forks import reset_after_fork
 from ..runtime.portal import keep_for_ever
 from ..snapshots import SnapshotStore
@@ -329,18 +330,7 @@ class KafkaLog:
 
     def check_open(self) -> None:
         """Raise `JournalClosed` after `aclose` or the end of its loop, `JournalUnavailable` in a forked child."""
-        if self._is_parents:
-            raise JournalUnavailable(
-                f"this process was forked from one that has {self.url!r} open and must not use its connections: "
-                "open the journal here, and create new readers"
-            )
-        if self._closing is not None:
-            raise JournalClosed(f"the journal {self.url} is closed; open it again to go on")
-        if self._loop is not None and self._loop.is_closed():
-            raise JournalClosed(
-                f"the journal {self.url} was opened in an event loop that has been closed: create an AsyncJournal in "
-                "each asyncio.run(), or use a Journal, which runs its own loop"
-            )
+        check_usable(self.url, self._loop, is_parents=self._is_parents, is_closed=self._closing is not None)
         self._check_topic()
 
     def acknowledged(self, partition: int) -> int:
