@@ -14,9 +14,12 @@ from journeyman.bench.figure import Figure, Floor, Spread, Target, ratio_of
 from journeyman.bench.rows import history
 from journeyman.consumers import JournalConsumer, JournalEventBase, Replica
 from journeyman.consumers.views.snapshots import SnapshotKeeper
+from journeyman.consumers.views.view import View
 from journeyman.journal import AsyncJournal, Event, Journal
 from journeyman.journal.runtime import blocking
 from journeyman.tasks import TaskView
+from journeyman.tasks.trends.view import TrendView
+from journeyman.tasks.trends.window import Window
 
 # A task view keeps where tasks ended within the last 150,000 offsets, so its memory is level only beyond these.
 VIEW_LEVEL_SHARE: Final = 5
@@ -35,6 +38,7 @@ def embedded(bench: Bench) -> list[Figure]:
         floor: list[Pass] = []
         iteration: list[Pass] = []
         view: list[Pass] = []
+        trends: list[Pass] = []
         called: list[Pass] = []
         first: list[float] = []
         for number in range(bench.size.rounds):
@@ -42,6 +46,7 @@ def embedded(bench: Bench) -> list[Figure]:
             floor.append(child.run("replay:raw", path=str(path), events=events))
             iteration.append(child.run("replay:iterate", url=url, events=events))
             view.append(child.run("replay:fold", url=url, events=events))
+            trends.append(child.run("replay:fold_trends", url=url, events=events))
             called.append(child.run("replay:call_back", url=url, events=events))
             first.append(child.run("replay:first_event", url=url))
         bench.progress("replay: memory")
@@ -58,7 +63,8 @@ def embedded(bench: Bench) -> list[Figure]:
     return [
         figure("replay-iteration", "replay through a consumer's iteration", title, iteration, floor, short_iterations),
         figure("replay-view", "replay through the task view", title, view, floor, level_views, short_views),
-        _callbacks(called, iteration),
+        _beside("replay-trends", "replay through the trends view", trends, "the task view", view, 0.25),
+        _beside("callbacks", "replay through callbacks", called, "our own iteration", iteration, 0.7),
         bound("first-event", f"first event of a history of {events:,}", "ms", first, 50),
         _restart(f"task view of {events:,} events, from a fresh snapshot", restarts, stale),
     ]
@@ -86,18 +92,12 @@ def _restart(title: str, fresh: list[float], stale: list[float]) -> Figure:
     return msgspec.structs.replace(figure, facts={"ms_from_one_that_is_nearly_due": Spread.of(stale).median})
 
 
-def _callbacks(called: list[Pass], iteration: list[Pass]) -> Figure:
-    rates, peers = [run["rate"] for run in called], [run["rate"] for run in iteration]
-    ratio = ratio_of(rates, peers)
-    return Figure(
-        "callbacks",
-        "replay through callbacks",
-        "events/s",
-        Spread.of(rates),
-        Floor("our own iteration", Spread.of(peers)),
-        ratio,
-        (Target("ratio", "at least", 0.7, ratio.median, ""),),
-    )
+def _beside(name: str, title: str, runs: list[Pass], peer: str, peers: list[Pass], bar: float) -> Figure:
+    """A figure beside another replay of ours, of whose rate it has at least the share `bar`."""
+    rates, others = [run["rate"] for run in runs], [run["rate"] for run in peers]
+    ratio = ratio_of(rates, others)
+    target = Target("ratio", "at least", bar, ratio.median, "")
+    return Figure(name, title, "events/s", Spread.of(rates), Floor(peer, Spread.of(others)), ratio, (target,))
 
 
 def figure(
@@ -253,12 +253,18 @@ def refresh(url: str) -> bool:
 
 def fold(url: str, events: int) -> Pass:
     """A replica of the task view, from the first event on."""
-    return blocking.run(_fold(url, events))
+    return blocking.run(_fold(url, events, TaskView()))
 
 
-async def _fold(url: str, events: int) -> Pass:
+def fold_trends(url: str, events: int) -> Pass:
+    """A replica of the trends of the last hour, in buckets of 10 s, from the first event on."""
+    now = time.time()
+    return blocking.run(_fold(url, events, TrendView(Window.between(now - 3_600, now, 10))))
+
+
+async def _fold(url: str, events: int, view: View) -> Pass:
     async with AsyncJournal(url) as journal:
-        replica = Replica(journal, TaskView(), {0: 0})  # a cursor, so that no snapshot spares it the history
+        replica = Replica(journal, view, {0: 0})  # a cursor, so that no snapshot spares it the history
         started = Start()
         await replica.wait_for({0: events})
         answer = started.answer(replica.cursor[0])

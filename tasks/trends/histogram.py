@@ -31,7 +31,8 @@ class Histogram(msgspec.Struct):
     def add(self, seconds: float) -> None:
         """Count a span; one below 0, as clocks of two machines can give it, is 0."""
         if seconds > HISTOGRAM_SECONDS_MIN:
-            seconds = min(seconds, HISTOGRAM_SECONDS_MAX)
+            if seconds > HISTOGRAM_SECONDS_MAX:  # noqa: PLR1730 - a call of `min` takes as long as the rest
+                seconds = HISTOGRAM_SECONDS_MAX
             number = math.ceil(math.log(seconds / HISTOGRAM_SECONDS_MIN) * _SCALE)
         else:
             number, seconds = 0, max(seconds, 0.0)
@@ -39,8 +40,10 @@ class Histogram(msgspec.Struct):
         classes[number] = classes.get(number, 0) + 1
         self.count += 1
         self.total += seconds
-        self.least = min(self.least, seconds)
-        self.greatest = max(self.greatest, seconds)
+        if seconds < self.least:  # noqa: PLR1730
+            self.least = seconds
+        if seconds > self.greatest:  # noqa: PLR1730
+            self.greatest = seconds
 
     def merge(self, other: "Histogram") -> None:
         """Count all spans of another histogram, too."""

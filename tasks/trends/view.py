@@ -4,6 +4,7 @@ The view keeps a `TaskView` up to the same position and gives it every event. An
 start and no end. What a task did before, and since when, is read off the state before the event.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from ..state.state import SessionState, TaskState
 from ..state.transitions import State
 from ..state.verdict import Verdict
 from ..state.view import TaskView
-from .bucket import Bucket, ExpiredWorker, Failure, SlowRun
+from .bucket import Bucket, ExpiredWorker, Failure, Incidents, SlowRun
 from .decoding import REASONS, contexts, error_of, ran_seconds, trend_facts
 from .trends import Trends
 from .window import Window
@@ -32,6 +33,7 @@ _READY, _CLAIMED, _SUCCEEDED, _FAILED, _REVOKED = (
     State.FAILED,
     State.REVOKED,
 )
+_SUBMITTED, _CLAIM = names.SUBMITTED, names.CLAIMED
 _ACCEPTED, _REFUSED = Verdict.ACCEPTED, Verdict.REFUSED
 _TASK_EVENTS: Final = frozenset(names.TASK_EVENTS)
 _ENDS: Final = frozenset({names.LEFT, names.EXPIRED})
@@ -53,6 +55,20 @@ class TrendView(View):
         self.state = state if state is not None else TaskView()
         self.trends = Trends(window)
         self._count_standing(self.state.live.values())
+        self._leave()
+
+    def _leave(self) -> None:
+        """Forget the bucket of the last event."""
+        self._number, self._after, self._up_to = 0, math.inf, -math.inf
+        self._here: dict[str, Bucket] = {}
+
+    def _enter(self, timestamp: float) -> None:
+        """Remember the bucket of an event: most events fall into that of the event before."""
+        window = self.trends.window
+        number = self._number = window.number_of(timestamp)
+        self._after = -math.inf if number == window.first else window.begin_of(number)
+        self._up_to = math.inf if number == window.last else window.begin_of(number + 1)
+        self._here = {}
 
     def _count_standing(self, tasks: Iterable[TaskState]) -> None:
         for task in tasks:
@@ -65,6 +81,7 @@ class TrendView(View):
     def slide(self, until: float) -> None:
         """Let the window end with the bucket of `until`, in seconds since the epoch; its first buckets are dropped."""
         self.trends.slide(until)
+        self._leave()
 
     def apply(self, event: Event) -> Verdict:
         """Apply one event, and return the verdict of the state."""
@@ -80,12 +97,14 @@ class TrendView(View):
     def apply_page(self, page: Page) -> None:
         """Apply a page of records."""
         partition, offsets, rows = page
-        state, apply = self.state, self._apply
+        state, apply, submit, move = self.state, self._apply, self._apply_submission, self._apply_move
         for offset, row, said in zip(offsets, rows, trend_facts(rows), strict=True):
             if said is None:
                 state.unreadable += 1
+            elif said.name == _SUBMITTED:
+                submit(said.context, partition, offset, said.timestamp)
             elif said.name in _TASK_EVENTS:
-                apply(said.name, said.context, partition, offset, said.timestamp)
+                move(said.name, said.context, partition, offset, said.timestamp)
             elif said.name in _PARTS or state.sessions.get(partition):
                 other = part_fact(row)
                 if other is None:
@@ -95,13 +114,8 @@ class TrendView(View):
 
     def _apply(self, name: str, context: Any, partition: int, offset: int, timestamp: float) -> Verdict:
         state = self.state
-        if name == names.SUBMITTED:
-            verdict = state.apply_fact(name, context, partition, offset, timestamp)
-            if verdict is _ACCEPTED:
-                bucket = self._bucket(context.queue, timestamp)
-                bucket.counts.submitted += 1
-                bucket.waiting += 1
-            return verdict
+        if name == _SUBMITTED:
+            return self._apply_submission(context, partition, offset, timestamp)
         if name in _TASK_EVENTS:
             return self._apply_move(name, context, partition, offset, timestamp)
         if name not in _ENDS:
@@ -110,6 +124,14 @@ class TrendView(View):
         verdict = state.apply_fact(name, context, partition, offset, timestamp)
         if verdict is _ACCEPTED and session is not None:
             self._count_end(name, session, timestamp)
+        return verdict
+
+    def _apply_submission(self, context: TaskContext, partition: int, offset: int, timestamp: float) -> Verdict:
+        verdict = self.state.apply_fact(_SUBMITTED, context, partition, offset, timestamp)
+        if verdict is _ACCEPTED:
+            bucket = self._bucket(context.queue, timestamp)
+            bucket.counts.submitted += 1
+            bucket.waiting += 1
         return verdict
 
     def _apply_move(self, name: str, context: TaskContext, partition: int, offset: int, timestamp: float) -> Verdict:
@@ -122,7 +144,7 @@ class TrendView(View):
             self._count_refused(name, task, timestamp)
         elif verdict is not _ACCEPTED:
             return verdict
-        elif name == names.CLAIMED:
+        elif name == _CLAIM:
             assert task is not None, "a claim is accepted of a ready task alone"
             bucket = self._bucket(task.kind.queue, timestamp)
             bucket.counts.started += 1
@@ -136,15 +158,24 @@ class TrendView(View):
         return verdict
 
     def _bucket(self, queue: str, timestamp: float) -> Bucket:
-        trends = self.trends
-        return trends.series(queue).bucket(trends.window.number_of(timestamp))
+        if not self._after < timestamp <= self._up_to:
+            self._enter(timestamp)
+        found = self._here.get(queue)
+        if found is None:
+            found = self._here[queue] = self.trends.series(queue).bucket(self._number)
+        return found
+
+    def _incidents(self, timestamp: float) -> Incidents:
+        if not self._after < timestamp <= self._up_to:
+            self._enter(timestamp)
+        return self.trends.incidents_in(self._number)
 
     def _count_refused(self, name: str, task: TaskState | None, timestamp: float) -> None:
         if name != names.CLAIMED and name not in names.OUTCOMES:
             return
-        trends = self.trends
-        series = trends.elsewhere if task is None else trends.series(task.kind.queue)
-        counts = series.bucket(trends.window.number_of(timestamp)).counts
+        elsewhere, window = self.trends.elsewhere, self.trends.window
+        bucket = elsewhere.bucket(window.number_of(timestamp)) if task is None else self._bucket(task.queue, timestamp)
+        counts = bucket.counts
         if name == names.CLAIMED:
             counts.lost_claims += 1
         else:
@@ -200,7 +231,7 @@ class TrendView(View):
         said = ran_seconds(context)
         seconds = max(held if said is None else said, 0.0)
         bucket.ran.add(seconds)
-        incidents = self.trends.incidents_in(self.trends.window.number_of(timestamp))
+        incidents = self._incidents(timestamp)
         if incidents.is_slow(seconds):
             kind, worker = task.kind, task.run.worker
             incidents.add_run(SlowRun(seconds, timestamp, task.id, kind.name, kind.queue, worker, name))
@@ -211,7 +242,7 @@ class TrendView(View):
 
     def _failure(self, task: TaskState, reason: str, text: str, timestamp: float) -> Failure:
         """Return the failures of that kind, of which this is the newest."""
-        incidents = self.trends.incidents_in(self.trends.window.number_of(timestamp))
+        incidents = self._incidents(timestamp)
         found = incidents.failure((task.kind.name, task.kind.queue, reason))
         if (timestamp, task.id) >= (found.at, found.task):
             found.at, found.task, found.text = timestamp, task.id, text
@@ -236,7 +267,7 @@ class TrendView(View):
                 bucket.counts.returned += 1
         if name == names.EXPIRED:
             expired = ExpiredWorker(session.worker, session.host, timestamp, returned, failed)
-            self.trends.incidents_in(self.trends.window.number_of(timestamp)).expire(expired)
+            self._incidents(timestamp).expire(expired)
 
 
 _NO_TASK: Final = (State.UNKNOWN, 0.0, 0.0)

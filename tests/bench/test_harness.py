@@ -92,6 +92,7 @@ def test_embedded_figures_have_floors_ratios_and_verdicts(tmp_path: Path) -> Non
         *SIDE_BY_SIDE,
         "replay-iteration",
         "replay-view",
+        "replay-trends",
         "callbacks",
         "lookup-status",
         "idle",
