@@ -34,7 +34,7 @@ from .remote.workers import RemoteWorkers
 from .root import describe_key, describe_service
 from .segments import DecodedSegments, restored_slashes
 from .settings import Settings
-from .tasks.parameters import see
+from .tasks.parameters import see, task_filter
 from .tasks.routes import TASK_ROUTES
 from .tasks.summaries import Summaries
 from .topchef.errors import handler as topchef_errors
@@ -98,11 +98,8 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         async with backend.running(), hub.running(), anyio.create_task_group() as tasks:
-            tasks.start_soon(remote.run)
-            tasks.start_soon(tracked.run)
-            if topchef is not None:
-                tasks.start_soon(topchef.bells.run)
-            tasks.start_soon(recent.run)
+            for run in (remote.run, tracked.run, recent.run, *(() if topchef is None else (topchef.bells.run,))):
+                tasks.start_soon(run)
             yield
             tasks.cancel_scope.cancel()
 
@@ -110,19 +107,15 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
     app = Litestar(
         route_handlers=ROUTES if path is None else (*ROUTES, services_and_jobs(path)),
         lifespan=[lifespan],
-        dependencies={"seen": Provide(see), **{name: _provided(part) for name, part in parts.items()}},
+        dependencies={
+            "seen": Provide(see),
+            "wanted": Provide(task_filter),
+            **{name: _provided(part) for name, part in parts.items()},
+        },
         middleware=[checked, restored_slashes],
         exception_handlers={Exception: handle if path is None else topchef_errors(path)},
         cors_config=_cors(settings.origins),
-        openapi_config=OpenAPIConfig(
-            title="Journeyman",
-            version=VERSION,
-            description=_DESCRIPTION,
-            use_handler_docstrings=True,
-            render_plugins=[PageRenderPlugin(), JsonRenderPlugin()],
-            openapi_router=Router("/schema", route_handlers=(), opt={"scope": None}, include_in_schema=False),
-            components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
-        ),
+        openapi_config=_described(),
         request_max_body_size=BODY_BYTES_MAX,
         logging_config=None,
         debug=False,
@@ -134,6 +127,18 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
         DirectAppends(inner if path is None else OverriddenMethods(inner, path), checked)
     )
     return app
+
+
+def _described() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="Journeyman",
+        version=VERSION,
+        description=_DESCRIPTION,
+        use_handler_docstrings=True,
+        render_plugins=[PageRenderPlugin(), JsonRenderPlugin()],
+        openapi_router=Router("/schema", route_handlers=(), opt={"scope": None}, include_in_schema=False),
+        components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
+    )
 
 
 def _provided(part: object) -> Provide:

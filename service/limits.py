@@ -48,6 +48,10 @@ LIST_STEP_EVENTS: Final = 1_000
 LIST_EVENTS_MAX: Final = 50_000
 # How many hits a search has at most.
 HITS_MAX: Final = 200
+# A look-up of a task that the state has forgotten counts as so many of them.
+LIST_LOOKUP_EVENTS: Final = 50
+# The longest filter for arguments.
+ARGUMENT_CHARACTERS_MAX: Final = 1_000
 # How many messages a request may submit, and on how many tasks it may act.
 SUBMISSIONS_MAX: Final = 10_000
 ACTS_MAX: Final = 1_000

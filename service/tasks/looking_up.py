@@ -27,14 +27,15 @@ from ...tasks.lookup import Found, task_lookup
 from ...tasks.progress import reported_in
 from ...tasks.results import Results, is_there
 from ...tasks.state.state import TaskState
-from ...tasks.state.transitions import State
 from ...tasks.stored_message import stored_message
 from ..answers import spoken
-from ..backend import Backend, moment_of, past_of
+from ..backend import Backend, past_of
 from ..connections import unless_stopped, while_connected
 from ..limits import WAIT_SECONDS_MAX
 from ..problems import Problem
-from .listing import HELD, Place, TaskFilter, all_tasks, held_tasks
+from .counting import StateCounts, count_tasks
+from .filtering import HELD, TaskFilter
+from .listing import Place, all_tasks, held_tasks
 from .paging import place_in, token_of
 from .parameters import (
     LIMIT_DEFAULT,
@@ -44,25 +45,12 @@ from .parameters import (
     AsOf,
     AtLeast,
     Limit,
-    QueueFilter,
     Seen,
-    Tag,
     TaskId,
-    TaskName,
     not_found,
     whole,
 )
 
-StateName = Annotated[
-    str | None,
-    QueryParameter(
-        name="state",
-        pattern="^(ready|claimed|succeeded|failed|revoked)$",
-        description="Only tasks in this state: ready, claimed, succeeded, failed or revoked.",
-    ),
-]
-SubmittedSince = Annotated[str | None, QueryParameter(description="Only tasks submitted at this time or later.")]
-SubmittedUntil = Annotated[str | None, QueryParameter(description="Only tasks submitted at this time or before.")]
 Wait = Annotated[
     float, QueryParameter(ge=0, le=WAIT_SECONDS_MAX, description="Seconds to wait until the task has ended.")
 ]
@@ -76,16 +64,19 @@ class TaskList(msgspec.Struct, frozen=True):
     next: str | None = None
 
 
+class TaskCounts(msgspec.Struct, frozen=True):
+    """How many tasks match a filter, by state. With `next` these are not all: add the counts of the next page."""
+
+    as_of: float
+    counts: StateCounts
+    next: str | None = None
+
+
 @get("/tasks", opt=READING)
 async def list_tasks(
     backend: NamedDependency[Backend],
     seen: NamedDependency[Seen],
-    name: TaskName = None,
-    queue: QueueFilter = None,
-    in_state: StateName = None,
-    tag: Tag = None,
-    since: SubmittedSince = None,
-    until: SubmittedUntil = None,
+    wanted: NamedDependency[TaskFilter],
     cursor: After = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Response[TaskList]:
@@ -93,10 +84,6 @@ async def list_tasks(
 
     A page reads a bounded number of events: it may have fewer tasks than `limit`, and more on the next page.
     """
-    now = time.time()
-    begin = None if since is None else moment_of(since, "since", now)
-    end = None if until is None else moment_of(until, "until", now)
-    wanted = TaskFilter(name, queue, tag, None if in_state is None else State[in_state.upper()], begin, end)
     up_to = seen.cursor
     if wanted.state in HELD:
         after = None if cursor is None else place_in(cursor, Place)
@@ -108,6 +95,25 @@ async def list_tasks(
         up_to = seen.cursor if seen.is_past else backend.cursor
     following = None if found.after is None else token_of(found.after)
     return spoken(TaskList(seen.at, found.tasks, following), up_to)
+
+
+@get("/task-counts", opt=READING)
+async def show_task_counts(
+    backend: NamedDependency[Backend],
+    seen: NamedDependency[Seen],
+    wanted: NamedDependency[TaskFilter],
+    cursor: After = None,
+) -> Response[TaskCounts]:
+    """Count the tasks that match the same filter as that of their list, by state.
+
+    A page reads a bounded number of events; the first one has all that wait, run or are dead letters, unless the
+    filter asks for a tag or an argument.
+    """
+    before = await _begin(backend, seen, wanted, cursor)
+    past = seen.cursor if seen.is_past else None
+    found = await count_tasks(backend.journal, seen.view, wanted, before, first=cursor is None, as_of=past)
+    following = None if found.after is None else token_of(found.after)
+    return spoken(TaskCounts(seen.at, found.counts, following), seen.cursor if seen.is_past else backend.cursor)
 
 
 async def _begin(backend: Backend, seen: Seen, wanted: TaskFilter, cursor: str | None) -> Mapping[int, int]:

@@ -1,5 +1,6 @@
 """The parameters that the requests about tasks and queues share, and what is made of them."""
 
+import time
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -11,13 +12,15 @@ from litestar.params import PathParameter, QueryParameter
 from ...journal.cursor import Cursor
 from ...tasks.acting import Attribution
 from ...tasks.limits import LOCK_NAME_CHARS_MAX, TASK_ID_CHARS_MAX
+from ...tasks.state.transitions import State
 from ...tasks.state.view import TaskView
 from ...tasks.whole_ids import whole_id
 from ..authentication import CALLER
-from ..backend import Backend
+from ..backend import Backend, moment_of
 from ..keys import Scope
-from ..limits import LIST_ITEMS, LIST_ITEMS_MAX, REASON_CHARACTERS_MAX
+from ..limits import ARGUMENT_CHARACTERS_MAX, LIST_ITEMS, LIST_ITEMS_MAX, REASON_CHARACTERS_MAX
 from ..problems import Problem
+from .filtering import ArgumentFilter, TaskFilter
 
 AtLeast = Annotated[
     str | None,
@@ -41,6 +44,27 @@ LockName = Annotated[str, PathParameter(max_length=LOCK_NAME_CHARS_MAX, descript
 TaskName = Annotated[str | None, QueryParameter(description="Only tasks of this name.")]
 QueueFilter = Annotated[str | None, QueryParameter(description="Only tasks of this queue.")]
 Tag = Annotated[str | None, QueryParameter(description="Only tasks with this tag.")]
+
+StateName = Annotated[
+    str | None,
+    QueryParameter(
+        name="state",
+        pattern="^(ready|claimed|succeeded|failed|revoked)$",
+        description="Only tasks in this state: ready, claimed, succeeded, failed or revoked.",
+    ),
+]
+SubmittedSince = Annotated[str | None, QueryParameter(description="Only tasks submitted at this time or later.")]
+SubmittedUntil = Annotated[str | None, QueryParameter(description="Only tasks submitted at this time or before.")]
+Argument = Annotated[
+    str | None,
+    QueryParameter(
+        max_length=ARGUMENT_CHARACTERS_MAX,
+        description="Only tasks with this argument: a path and its value, `kwargs.to=ada`, or a text in the arguments.",
+    ),
+]
+LastWorker = Annotated[
+    str | None, QueryParameter(description="Only tasks that this worker has claimed last: its id, or the end of it.")
+]
 
 LIMIT_DEFAULT = LIST_ITEMS
 
@@ -71,6 +95,47 @@ async def see(backend: NamedDependency[Backend], at_least: AtLeast = None, as_of
     await backend.reach(at_least)
     view, cursor, moment = await backend.view_at(as_of)
     return Seen(view, cursor, moment, as_of is not None)
+
+
+async def task_filter(
+    name: TaskName = None,
+    queue: QueueFilter = None,
+    in_state: StateName = None,
+    tag: Tag = None,
+    argument: Argument = None,
+    worker: LastWorker = None,
+    since: SubmittedSince = None,
+    until: SubmittedUntil = None,
+) -> TaskFilter:
+    """Return the filter that a request names."""
+    return filter_of(
+        name=name, queue=queue, state=in_state, tag=tag, argument=argument, worker=worker, since=since, until=until
+    )
+
+
+def filter_of(
+    *,
+    name: str | None,
+    queue: str | None,
+    state: str | None,
+    tag: str | None,
+    argument: str | None,
+    worker: str | None,
+    since: str | None,
+    until: str | None,
+) -> TaskFilter:
+    """Return a filter by what a request says of it; `Problem` 400 for a text that is no moment."""
+    now = time.time()
+    return TaskFilter(
+        name,
+        queue,
+        tag,
+        None if state is None else State[state.upper()],
+        None if since is None else moment_of(since, "since", now),
+        None if until is None else moment_of(until, "until", now),
+        ArgumentFilter.parse(argument) if argument else None,
+        worker.lstrip("….") or None if worker else None,
+    )
 
 
 class Reason(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,7 +15,7 @@ from .dead_letters import (
     show_dead_letter,
 )
 from .locks import list_locks, release_lock, show_lock
-from .looking_up import explain_task, list_tasks, show_history, show_result, show_task
+from .looking_up import explain_task, list_tasks, show_history, show_result, show_task, show_task_counts
 from .queues import list_queues, list_workers, pause_queue, resume_queue, show_queue, show_status, show_worker
 from .schedules import clear_schedule, list_schedules, list_ticks, pause_schedule, resume_schedule, show_schedule
 from .searching import search
@@ -25,6 +25,7 @@ from .submitting import submit_tasks
 TASK_ROUTES: Final[Sequence[HTTPRouteHandler]] = (
     submit_tasks,
     list_tasks,
+    show_task_counts,
     show_task,
     show_result,
     show_history,

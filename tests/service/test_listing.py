@@ -4,11 +4,14 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import pytest
 from journeyman.consumers import as_of
 from journeyman.journal.cursor import Cursor
-from journeyman.service.tasks import listing
-from journeyman.service.tasks.listing import TaskFilter, all_tasks, held_tasks
+from journeyman.service.tasks import scanning
+from journeyman.service.tasks.counting import StateCounts, count_tasks
+from journeyman.service.tasks.filtering import ArgumentFilter, SubmissionContext, TaskFilter
+from journeyman.service.tasks.listing import all_tasks, held_tasks
 from journeyman.tasks import Message, State, TaskView
 from journeyman.tasks.submitting import submission
 from support.shop import Shop
@@ -22,7 +25,9 @@ async def shop(anyio_backend_name: str) -> Shop:
     """A journal of several partitions, with tasks among events of other programs."""
     chosen, made = random.Random(7), Shop(PARTITIONS)
     for number in range(TASKS):
-        await made.journal.append_drafts([submission(Message("work", uuid=f"task-{number}", tags=[str(number % 2)]))])
+        to = {"to": {"name": f"n{number % 3}"}}
+        message = Message("work", args=(number,), kwargs=to, uuid=f"task-{number}", tags=[str(number % 2)])
+        await made.journal.append_drafts([submission(message)])
         for _ in range(chosen.randrange(4)):
             await made.journal.append("other.thing", {"number": number}, key=str(number))
         if number % 5 == 0:
@@ -77,8 +82,8 @@ async def test_states_divide_the_list(shop: Shop) -> None:
 
 @pytest.mark.anyio
 async def test_page_reads_a_bounded_number_of_events(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "LIST_EVENTS_MAX", 10)
-    monkeypatch.setattr(listing, "LIST_STEP_EVENTS", 4)
+    monkeypatch.setattr(scanning, "LIST_EVENTS_MAX", 10)
+    monkeypatch.setattr(scanning, "LIST_STEP_EVENTS", 4)
     page = await all_tasks(
         shop.journal, shop.view(), TaskFilter(tag="none"), (await shop.journal.bounds()).end, 7, as_of=None
     )
@@ -97,3 +102,63 @@ async def test_list_of_a_past_moment_has_its_states(shop: Shop) -> None:
         "task-0": "revoked",
         "task-1": "ready",
     }
+
+
+async def counted(shop: Shop, wanted: TaskFilter) -> StateCounts:
+    """The counts of all pages together."""
+    found, end, first = StateCounts(), (await shop.journal.bounds()).end, True
+    while True:
+        page = await count_tasks(shop.journal, shop.view(), wanted, end, first=first, as_of=None)
+        for name in StateCounts.__struct_fields__:
+            setattr(found, name, getattr(found, name) + getattr(page.counts, name))
+        if page.after is None:
+            return found
+        end, first = Cursor({place[0]: place[1] for place in page.after}), False
+
+
+FILTERS = {
+    "all": TaskFilter(),
+    "tag": TaskFilter(tag="1"),
+    "argument": TaskFilter(argument=ArgumentFilter.parse("kwargs.to.name=n1")),
+    "queue": TaskFilter(queue="default"),
+    "state": TaskFilter(state=State.REVOKED),
+    "name": TaskFilter(name="another"),
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("wanted", FILTERS.values(), ids=FILTERS)
+async def test_counters_follow_the_filter(shop: Shop, wanted: TaskFilter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanning, "LIST_EVENTS_MAX", 25)
+    monkeypatch.setattr(scanning, "LIST_STEP_EVENTS", 8)
+    found = await listed(shop, wanted)
+    states = [shop.view().state_of(shop.log.partition_of(task), task) for task in found]
+    expected = StateCounts(**{name: sum(state is State[name.upper()] for state in states) for name in COUNTED})
+    assert await counted(shop, wanted) == expected
+
+
+COUNTED = StateCounts.__struct_fields__
+
+
+@pytest.mark.parametrize(
+    ("typed", "holds"),
+    [
+        ("kwargs.to=ada", True),
+        ("kwargs.to=Ada", False),
+        ("args.0=7", True),
+        ("args.1.deep.0=true", True),
+        ("args.1.deep.0=1", False),
+        ("args.9=7", False),
+        ("kwargs.none=null", True),
+        ("kwargs.missing=null", False),
+        ("ADA", True),
+        ('say "hi"', True),
+        ("grace", False),
+    ],
+)
+def test_argument_is_a_path_or_a_text(typed: str, holds: bool) -> None:
+    said = SubmissionContext(
+        args=msgspec.Raw(b'[7,{"deep":[true]}]'),
+        kwargs=msgspec.Raw(b'{"to":"ada","none":null,"text":"say \\"hi\\""}'),
+    )
+    assert ArgumentFilter.parse(typed).holds(said) is holds
