@@ -19,6 +19,7 @@ from .backend import Backend
 from .description import document_problems, paths_of
 from .events.appending import EventAppender
 from .events.hub import Hub
+from .events.latest import read_latest
 from .events.routes import append_events, read_events
 from .limits import BODY_BYTES_MAX
 from .log.direct import DirectAppends
@@ -58,6 +59,7 @@ ROUTES: Final[Sequence[ControllerRouterHandler]] = (
     probe_readiness,
     append_events,
     read_events,
+    read_latest,
     remote_workers,
     track,
     show_trends,

@@ -93,6 +93,10 @@ POLL_EVENTS: Final = 500
 POLL_EVENTS_MAX: Final = 10_000
 POLL_BYTES_MAX: Final = 4 * MIB
 
+# How many events a page of the latest ones has by default, and at most.
+LATEST_EVENTS: Final = 100
+LATEST_EVENTS_MAX: Final = 1_000
+
 # How long the events of an Idempotency-Key are known, in seconds, and how many keys at most: the newest.
 IDEMPOTENCY_SECONDS: Final = 86_400.0
 IDEMPOTENCY_KEYS_MAX: Final = 200_000

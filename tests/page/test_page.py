@@ -74,7 +74,7 @@ def test_every_view_shows_the_moment_of_the_slider(visit: Visit) -> None:
 def test_address_is_shared_with_filter_and_moment(visit: Visit) -> None:
     page = visit("/tasks?state=failed&at=2000-01-01T00:00:00.000Z").page
     expect(page.locator(".moment")).to_contain_text("2000")
-    expect(page.locator(".list-foot")).to_have_text("No task matches.")
+    expect(page.locator(".list")).to_contain_text("No task matches.")
     expect(page.get_by_label("State")).to_have_value("failed")
 
 

@@ -38,7 +38,14 @@ function ceiling(value) {
   return [1, 2, 2.5, 5, 10].map((each) => each * size).find((each) => each >= value * 0.999);
 }
 
+// The same for seconds, which are read as minutes and hours where they are many.
+const MINUTES = [60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 21_600, 43_200, 86_400];
+function ceilingOfTime(seconds) {
+  return (seconds > 50 && MINUTES.find((each) => each >= seconds)) || ceiling(seconds);
+}
+
 function frame({ title, words, legend, top, unit, ends, body }) {
+  if (!ends.length) body = [];
   const stamps = [0, 0.25, 0.5, 0.75, 1].map((share) => ends[Math.round(share * (ends.length - 1))]);
   return h("figure", { class: "chart" },
     h("figcaption", null, h("span", { class: "chart-title" }, title),
@@ -68,7 +75,7 @@ export function bars({ title, words, series, ends, unit = String, tip }) {
 }
 
 export function lines({ title, words, series, ends, unit, tip }) {
-  const top = ceiling(most(series.flatMap((each) => each[1])));
+  const top = ceilingOfTime(most(series.flatMap((each) => each[1])));
   const width = 600 / Math.max(1, ends.length);
   const body = [
     ...series.map(([, values, kind]) => h("path", { class: `line ${kind}`, d: path(values, 600, 120, top) })),

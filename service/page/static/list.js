@@ -28,6 +28,10 @@ export class List {
     return this.pages.length > 0 && this.pages.at(-1).next === null;
   }
 
+  get #isEmpty() {
+    return this.total === 0 && this.isComplete;
+  }
+
   // Fetches the first page anew. A reader who has scrolled down keeps the place, and is told that there is more above.
   async begin() {
     if (this.viewport?.scrollTop > ROW && this.pages.length) {
@@ -50,7 +54,7 @@ export class List {
   // The element to put into a view.
   element() {
     return h("div", {
-      class: "list", key: "list", role: "table", "aria-label": this.label, "aria-rowcount": "-1",
+      class: "list", key: "list",
       onmount: (node) => this.#mount(node),
     });
   }
@@ -83,14 +87,16 @@ export class List {
     const rows = [];
     for (let index = first; index < last; index++) rows.push(this.#row(index, shift, grid));
     render(this.node,
-      h("div", { role: "rowgroup", class: "list-head" },
-        h("div", { role: "row", class: "row", style: grid },
-          this.columns.map(([name, , kind]) => h("span", { role: "columnheader", class: kind }, name)))),
+      h("div", { class: "table", key: "table", role: "table", "aria-label": this.label, "aria-rowcount": this.isComplete ? this.total : -1 },
+        h("div", { role: "rowgroup", class: "list-head" },
+          h("div", { role: "row", class: "row", style: grid },
+            this.columns.map(([name, , kind]) => h("span", { role: "columnheader", class: kind }, name)))),
+        h("div", {
+          class: "viewport", key: "viewport", role: "rowgroup", tabindex: "0", onscroll: () => this.#onScroll(),
+          onmount: (node) => { this.viewport = node; this.draw(); this.#fill(); },
+        }, h("div", { class: "sizer", role: "presentation", style: { height: `${height}px` } }, rows))),
       this.newer && h("button", { class: "newer", key: "newer", type: "button", onclick: () => this.#toTop() }, "There is more above ↑"),
-      h("div", {
-        class: "viewport", key: "viewport", role: "rowgroup", tabindex: "0", onscroll: () => this.#onScroll(),
-        onmount: (node) => { this.viewport = node; this.draw(); this.#fill(); },
-      }, h("div", { class: "sizer", role: "presentation", style: { height: `${height}px` } }, rows)),
+      this.#isEmpty && h("p", { class: "empty", key: "none" }, this.none),
       h("p", { class: "list-foot", key: "foot" }, this.#foot()));
     this.#forget(first, last);
   }
@@ -120,7 +126,6 @@ export class List {
 
   #foot() {
     if (this.failure) return this.failure;
-    if (this.pages.length && this.total === 0 && this.isComplete) return this.none;
     const shown = this.total.toLocaleString("en");
     return this.isComplete ? `${shown} in all` : this.loading ? `${shown} so far; reading further back …` : `${shown} so far`;
   }

@@ -65,7 +65,7 @@ export function slider(moment) {
       }),
       h("div", { class: "marks", "aria-hidden": "true" },
         beginning !== null && h("span", { class: "begin", key: "begin", title: absolute(beginning) }, `${span(whole())} ago`),
-        marks.map(([ago, name]) => placeOf(ago) > 0.08 && placeOf(ago) < 0.95 && h("span", { key: name, style: { left: `${placeOf(ago) * 100}%` } }, name)),
+        marks.map(([ago, name]) => placeOf(ago) > 0.14 && placeOf(ago) < 0.95 && h("span", { key: name, style: { left: `${placeOf(ago) * 100}%` } }, name)),
         h("span", { class: "now", key: "now" }, "now"))),
     h("button", { type: "button", class: "step", title: "One step forward (])", "aria-label": "One step forward in time", disabled: moment === null, onclick: () => step(moment, 1) }, "›"),
     h("button", { type: "button", class: "live", disabled: moment === null, title: "Back to now (l)", onclick: () => show(null) }, "Live"));

@@ -26,6 +26,7 @@ export const date = (at) => day.format(at * 1_000);
 // A span in one or two units: "3.2 ms", "1.4 s", "12 min", "3 h 5 min".
 export function span(seconds) {
   if (seconds === null || seconds === undefined) return "–";
+  if (seconds === 0) return "0 s";
   if (seconds < 0.001) return `${Math.round(seconds * 1e6)} µs`;
   if (seconds < 1) return `${trim(seconds * 1_000)} ms`;
   if (seconds < 60) return `${trim(seconds)} s`;

@@ -1,11 +1,10 @@
-// Recent events, by a filter; live ones arrive by the service's own stream.
+// The events, the newest first, by a filter; live ones arrive by the service's own stream.
 
 import { h } from "../dom.js";
-import { change } from "../router.js";
-import { reference, time } from "../times.js";
-import { facts, json, queueLink, taskLink, workerLink } from "../words.js";
-
-const KEPT = 500;
+import { List } from "../list.js";
+import { change, link } from "../router.js";
+import { time } from "../times.js";
+import { json, shortId, taskLink, workerLink } from "../words.js";
 
 export const events = {
   path: "events",
@@ -14,36 +13,65 @@ export const events = {
   nav: ["Events", "g e"],
   async load(visit) {
     const { topic, key } = visit.query;
-    const end = reference();
-    const said = await visit.get("events", { topic, key, since: (end - 600).toFixed(3), until: visit.moment?.toFixed(3), limit: 10_000 }, { timeless: true });
-    visit.state.events = said.events.slice(-KEPT).reverse();
+    visit.state.get = visit.get;
+    visit.state.list ??= new List({
+      label: "Events",
+      columns: [
+        ["When", (event) => time(event.timestamp), "", "7rem"],
+        ["Event", (event) => h("b", { class: `event ${event.name.split(".")[0]}` }, event.name), "", "11.5rem"],
+        ["Subject", (event) => subject(event), "mono", "9rem"],
+        ["What it says", (event) => h("button", { type: "button", class: "words", title: "Show the whole event", onclick: () => open(visit, event) }, words(event)), "wide", "minmax(14rem, 1fr)"],
+        ["Position", (event) => h("span", { class: "mono quiet" }, place(event)), "number", "6rem"],
+      ],
+      keyOf: place,
+      none: "No event matches.",
+      fetch: async (cursor) => {
+        const { events, next } = await visit.state.get("events/latest", { topic, key, cursor, limit: 200 });
+        return { items: events, next };
+      },
+    });
+    await visit.state.list.begin();
     return visit.state;
   },
-  hears(heard, visit) {
-    const { topic, key } = visit.query;
-    const matching = heard.filter((event) => (!topic || event.name === topic || event.name.startsWith(`${topic}.`)) && (!key || event.key === key));
-    if (!matching.length || !visit.state.events) return;
-    const known = new Set(visit.state.events.slice(0, KEPT).map(place));
-    visit.state.events = [...matching.filter((event) => !known.has(place(event))).reverse(), ...visit.state.events].slice(0, KEPT);
-    if (!visit.state.due) visit.state.due = setTimeout(() => { visit.state.due = 0; visit.redraw(); }, 100);
-  },
-  draw: (state, visit) => [
-    h("h1", null, "Events"),
-    filter(visit),
-    state.events.length === 0 && h("p", { class: "empty" }, "No event of the last ten minutes matches."),
-    h("ol", { class: "events", reversed: true }, state.events.map((event) => h("li", { key: place(event) },
-      h("details", null,
-        h("summary", null, time(event.timestamp), h("b", { class: `event ${event.name.split(".")[0]}` }, event.name), h("span", { class: "mono" }, event.key ?? ""), h("span", { class: "quiet mono" }, place(event))),
-        facts([["Task", event.context.task && taskLink(String(event.context.task))], ["Worker", event.context.worker && workerLink(String(event.context.worker))], ["Queue", event.context.queue && queueLink(String(event.context.queue))], ["Writer", h("code", null, `${event.writer} · ${event.seq}`)]]),
-        json(event.context))))),
-  ],
+  touches: (event, { query: { topic, key } }) =>
+    (!topic || event.name === topic || event.name.startsWith(`${topic}.`)) && (!key || event.key === key),
+  draw: ({ list, opened }, visit) => [h("h1", null, "Events"), filter(visit), list.element(), opened && whole(visit, opened)],
 };
 
 const place = (event) => `${event.partition}:${event.offset}`;
 
+function subject({ name, key, context }) {
+  if (context.task) return taskLink(String(context.task));
+  if (name.startsWith("worker.") && context.worker) return workerLink(String(context.worker));
+  return key === null ? "" : h("a", { href: link(["events"], { key }), title: key }, shortId(key));
+}
+
+// The most telling fields of an event in one line.
+function words({ context }) {
+  const error = context.exception ?? context.error;
+  if (error?.name) return `${error.name}: ${error.text}`;
+  if (context.task_name) return `${context.task_name} in ${context.queue ?? "default"}${context.args?.length ? ` · ${JSON.stringify(context.args)}` : ""}`;
+  if (context.host) return `${context.host} · ${context.pid}`;
+  const { task, worker, claim, ...rest } = context;
+  const more = Object.keys(rest).length ? JSON.stringify(rest) : "";
+  return [worker && task && `worker ${shortId(worker)}`, more].filter(Boolean).join(" · ") || "…";
+}
+
+function open(visit, event) {
+  visit.state.opened = event;
+  visit.redraw();
+}
+
+function whole(visit, event) {
+  return h("dialog", { key: "event", class: "wide", "aria-labelledby": "event-title", onmount: (node) => node.showModal(), onclose: () => open(visit, null) },
+    h("h2", { id: "event-title" }, event.name, " ", h("span", { class: "mono quiet" }, place(event)), " ", time(event.timestamp)),
+    json(event),
+    h("form", { method: "dialog" }, h("button", null, "Close")));
+}
+
 function filter({ query }) {
   const set = (event) => change({ [event.target.name]: event.target.value.trim() }, { push: true });
-  const fields = [["topic", "Topic", "task, worker.expired"], ["key", "Key", "a task's id"]];
+  const fields = [["topic", "Topic", "task, worker.expired"], ["key", "Key", "the id of a task"]];
   return h("form", { class: "filter", onsubmit: (event) => event.preventDefault() },
     fields.map(([name, words, hint]) => h("label", { key: name }, h("span", null, words), h("input", { name, value: query[name] ?? "", placeholder: hint, autocomplete: "off", spellcheck: "false", onchange: set }))));
 }

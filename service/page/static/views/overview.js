@@ -4,7 +4,7 @@ import { bars, lines, shares, spark } from "../chart.js";
 import { h } from "../dom.js";
 import { link } from "../router.js";
 import { hourMinute, span, time } from "../times.js";
-import { trends } from "../trends.js";
+import { known, trends } from "../trends.js";
 import { count, empty, panel, plural, queueLink, table, taskLink, workerLink } from "../words.js";
 
 const RUNNING_SHOWN = 200;
@@ -15,25 +15,24 @@ export const overview = {
   title: () => "Overview",
   nav: ["Overview", "g o"],
   async load(visit) {
-    const [status, running, over] = await Promise.all([
-      visit.get("status"),
-      visit.get("tasks", { state: "claimed", limit: RUNNING_SHOWN }),
-      trends(visit, {}),
-    ]);
-    const held = Map.groupBy(running.tasks, (each) => each.worker);
-    return { status, held, over };
+    trends(visit);
+    const [status, running] = await Promise.all([visit.get("status"), visit.get("tasks", { state: "claimed", limit: RUNNING_SHOWN })]);
+    return { status, held: Map.groupBy(running.tasks, (each) => each.worker) };
   },
   touches: (event) => !event.name.startsWith("lock.") && event.name !== "task.noted",
-  draw: ({ status, held, over }) => [
-    h("h1", { class: "unseen" }, "Overview"),
-    figures(status, over),
-    over && charts(over),
-    attention(status),
-    panel("Queues", queueTable(status.queues, status.as_of, over)),
-    h("div", { class: "columns" },
-      panel("Workers", workerTable(status.workers, held)),
-      panel("Refused and expired", refusals(status.totals, over))),
-  ],
+  draw: ({ status, held }, visit) => {
+    const over = known(visit);
+    return [
+      h("h1", { class: "unseen" }, "Overview"),
+      figures(status, over),
+      charts(over),
+      attention(status),
+      panel("Queues", queueTable(status.queues, status.as_of, over)),
+      h("div", { class: "columns" },
+        panel("Workers", workerTable(status.workers, held)),
+        panel("Refused and expired", refusals(status.totals, over))),
+    ];
+  },
 };
 
 function figures({ totals }, over) {
@@ -47,10 +46,17 @@ function figures({ totals }, over) {
   ];
   return h("ul", { class: "figures" },
     shown.map(([name, number, kind, href]) => h("li", { key: name }, h("a", { href, class: `figure ${kind} ${number ? "" : "zero"}` }, h("span", { class: "number" }, count(number)), h("span", { class: "name" }, name)))),
-    latency?.p95 !== null && latency !== undefined && h("li", { key: "latency" }, h("span", { class: "figure" }, h("span", { class: "number" }, span(latency.p50)), h("span", { class: "name" }, `median latency · p95 ${span(latency.p95)}`))));
+    h("li", { key: "latency" }, h("span", { class: `figure ${latency?.p50 ? "" : "zero"}`, title: "From submission to success, in the last hour" },
+      h("span", { class: "number" }, span(latency?.p50)), h("span", { class: "name" }, "Median latency"))));
 }
 
-export function charts({ total, ends, bucket_seconds: width }, of = total) {
+const NO_SERIES = { submitted: [], succeeded: [], failed: [], retried: [], latency: { p50: [], p95: [] } };
+const NO_TRENDS = { total: { over_time: NO_SERIES, latency: {} }, ends: [], bucket_seconds: 60 };
+
+// The charts of all queues, or of the first one that `over` names; empty ones, of the same size, before it has come.
+export function charts(over, ofOne = false) {
+  const { total, queues, ends, bucket_seconds: width } = over ?? NO_TRENDS;
+  const of = ofOne && over ? queues[0] : total;
   const { submitted, succeeded, failed, retried, latency } = of.over_time;
   const when = (index) => `${hourMinute(ends[index] - width)}–${hourMinute(ends[index])}`;
   const sum = (values) => values.reduce((one, other) => one + other, 0);
@@ -94,9 +100,9 @@ export function queueTable(queues, as_of, over) {
     ["Dead", (queue) => (queue.dead ? h("a", { href: link(["tasks"], { state: "failed", queue: queue.name }) }, count(queue.dead)) : "0"), "number"],
     ["Oldest", (queue) => (queue.oldest_seconds === null ? "–" : time(as_of - queue.oldest_seconds, "since")), "number"],
     ["Workers", (queue) => count(queue.workers), "number"],
-    over && ["Last hour", (queue) => hourOf(series.get(queue.name)), "trend"],
-    over && ["p95", (queue) => span(series.get(queue.name)?.latency.p95), "number"],
-  ].filter(Boolean), queues, (queue) => queue.name);
+    ["Last hour", (queue) => hourOf(series.get(queue.name)), "trend"],
+    ["p95", (queue) => span(series.get(queue.name)?.latency.p95), "number"],
+  ], queues, (queue) => queue.name);
 }
 
 function hourOf(found) {

@@ -3,8 +3,8 @@
 import { h } from "../dom.js";
 import { List } from "../list.js";
 import { link } from "../router.js";
-import { time } from "../times.js";
-import { trends } from "../trends.js";
+import { reference, time } from "../times.js";
+import { known, trends } from "../trends.js";
 import { count, facts, panel, state, taskLink, workerLink } from "../words.js";
 import { charts, queueTable } from "./overview.js";
 
@@ -14,14 +14,17 @@ export const queues = {
   group: "queues",
   nav: ["Queues", "g q"],
   async load(visit) {
-    const [said, over] = await Promise.all([visit.get("queues", { limit: 1_000 }), trends(visit, {})]);
-    return { said, over };
+    trends(visit);
+    return visit.get("queues", { limit: 1_000 });
   },
   touches: (event) => event.name.startsWith("task.") || event.name.startsWith("queue.") || event.name.startsWith("worker."),
-  draw: ({ said, over }) => [h("h1", null, "Queues"), panel("All queues", queueTable(said.queues, said.as_of, over))],
+  draw: (said, visit) => [h("h1", null, "Queues"), panel("All queues", queueTable(said.queues, said.as_of, known(visit)))],
 };
 
-const SHOWN = [["ready", "Waiting"], ["claimed", "Running"], ["failed", "Dead letters"]];
+const SHOWN = [
+  ["ready", "Waiting", (line) => line.ready + line.delayed], ["claimed", "Running", (line) => line.claimed],
+  ["failed", "Dead letters", (line) => line.dead],
+];
 
 export const queue = {
   path: "queues/:queue",
@@ -32,25 +35,21 @@ export const queue = {
     const shown = visit.query.state ?? "ready";
     const list = (visit.state.list ??= taskList(visit, { queue, state: shown }));
     visit.state.get = visit.get;
-    const [line, over] = await Promise.all([
-      visit.get(`queues/${encodeURIComponent(queue)}`),
-      trends(visit, { queue }),
-      list.begin(),
-    ]);
-    return { line, over, list, shown };
+    trends(visit, { queue });
+    const [line] = await Promise.all([visit.get(`queues/${encodeURIComponent(queue)}`), list.begin()]);
+    return { line, list, shown, at: reference() };
   },
   touches: (event) => event.name.startsWith("task.") || event.name.startsWith("queue.") || event.name === "worker.joined" || event.name === "worker.left" || event.name === "worker.expired",
-  draw: ({ line, over, list, shown }, visit) => [
+  draw: ({ line, list, shown, at }, visit) => [
     h("h1", null, h("small", null, "Queue"), line.name, line.paused_since !== null && h("span", { class: "badge" }, "paused ", time(line.paused_since))),
     facts([
-      ["Ready", count(line.ready)], ["Running", count(line.claimed)], ["Delayed", count(line.delayed)],
-      ["Dead letters", count(line.dead)], ["Workers", count(line.workers)],
-      ["Oldest has waited", line.oldest_seconds === null ? "–" : time(visit.moment === null ? Date.now() / 1_000 - line.oldest_seconds : visit.moment - line.oldest_seconds, "since")],
+      ["Ready", count(line.ready)], ["Running", count(line.claimed)], ["Delayed", count(line.delayed)], ["Workers", count(line.workers)],
+      ["Oldest has waited", line.oldest_seconds === null ? "–" : time(at - line.oldest_seconds, "since")],
     ]),
-    over && charts(over, over.queues.find((each) => each.queue === line.name)),
-    h("nav", { class: "tabs", "aria-label": "Tasks of the queue" }, SHOWN.map(([name, words]) => h("a", {
+    charts(known(visit), true),
+    h("nav", { class: "tabs", "aria-label": "Tasks of the queue" }, SHOWN.map(([name, words, number]) => h("a", {
       key: name, href: link(["queues", line.name], { state: name }), "aria-current": shown === name ? "true" : null,
-    }, words))),
+    }, words, h("span", { class: "amount" }, count(number(line)))))),
     list.element(),
   ],
 };
@@ -62,7 +61,7 @@ export function taskList(visit, filter) {
     columns: [
       ["Task", (task) => taskLink(task.task), "mono", "8.5rem"],
       ["Name", (task) => [h("b", null, task.name), task.summary && h("span", { class: "quiet" }, " ", task.summary)], "wide", "minmax(10rem, 3fr)"],
-      ["State", (task) => state(task.state === "ready" && task.due > (visit.moment ?? Date.now() / 1_000) ? "delayed" : task.state), "", "8rem"],
+      ["State", (task) => state(task.state === "ready" && task.due > (reference()) ? "delayed" : task.state), "", "8rem"],
       filter.queue ? null : ["Queue", (task) => h("a", { href: link(["queues", task.queue]) }, task.queue), "", "minmax(6rem, 1fr)"],
       ["Tags", (task) => task.tags.map((each) => h("a", { class: "tag", key: each, href: link(["tasks"], { tag: each }) }, each)), "tags", "minmax(4rem, 1fr)"],
       ["Worker", (task) => (task.worker ? workerLink(task.worker) : "–"), "mono", "8.5rem"],
