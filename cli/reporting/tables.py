@@ -41,7 +41,6 @@ def screen(report: Report) -> RenderableType:
 _QUEUE_COLUMNS: Final = (
     ("queue", "left"),
     ("submitted", "right"),
-    ("started", "right"),
     ("succeeded", "right"),
     ("failed", "right"),
     ("retried", "right"),
@@ -63,7 +62,7 @@ def _queue_row(trend: TrendAnswer, throughput: str) -> list[Text]:
     counts, over_time = trend.counts, trend.over_time
     return [
         _name(trend),
-        *[_count(each) for each in (counts.submitted, counts.started, counts.succeeded)],
+        *[_count(each) for each in (counts.submitted, counts.succeeded)],
         _count(counts.failed, "red"),
         _count(counts.retried, "yellow"),
         _count(over_time.waiting[-1]),
@@ -83,34 +82,27 @@ def spark(values: Sequence[int]) -> str:
 
 _SPAN_COLUMNS: Final = (
     ("queue", "left"),
-    ("latency p50", "right"),
+    ("span", "left"),
+    ("p50", "right"),
     ("p95", "right"),
     ("p99", "right"),
-    ("max", "right"),
-    ("waited p50", "right"),
-    ("p95", "right"),
-    ("ran p50", "right"),
-    ("p95", "right"),
     ("max", "right"),
 )
 
 
 def _spans(trends: TrendsAnswer) -> RenderableType:
-    rows = [
-        [
-            _name(trend),
-            *_cells(trend.latency, "p50", "p95", "p99", "max"),
-            *_cells(trend.waited, "p50", "p95"),
-            *_cells(trend.ran, "p50", "p95", "max"),
-        ]
-        for trend in _shown(with_total(trends))
-    ]
+    rows: list[list[Text]] = []
+    for trend in _shown(with_total(trends)):
+        name = _name(trend)
+        for kind, spans in (("latency", trend.latency), ("waited", trend.waited), ("ran", trend.ran)):
+            if spans.count:
+                rows.append([name, Text(kind), *_cells(spans)])
+                name = Text()
     return FittedTable(_SPAN_COLUMNS, rows)
 
 
-def _cells(spans: Spans, *names: str) -> Iterator[Text]:
-    for name in names:
-        value = getattr(spans, name)
+def _cells(spans: Spans) -> Iterator[Text]:
+    for value in (spans.p50, spans.p95, spans.p99, spans.max):
         yield Text("-", "dim") if value is None else Text(span(value))
 
 
@@ -122,16 +114,16 @@ def _sections(trends: TrendsAnswer) -> Iterator[tuple[str, RenderableType]]:
             [
                 Text(printable(each.name), "bold"),
                 Text(printable(each.queue)),
+                Text(printable(each.reason)),
                 _count(each.failed, "red"),
                 _count(each.retried, "yellow"),
                 Text(clock(each.newest_at, now)),
                 Text(short_id(printable(each.newest_task))),
-                Text(printable(each.reason)),
                 Text(printable(each.newest_text), "dim"),
             ]
             for each in _shown(trends.failures)
         ]
-        yield "Failures", FittedTable(_columns("task queue >failed >retried newest id reason text"), rows, give_way=2)
+        yield "Failures", FittedTable(_columns("task queue reason >failed >retried newest id text"), rows, give_way=3)
     if trends.slowest:
         rows = [
             [
@@ -141,11 +133,10 @@ def _sections(trends: TrendsAnswer) -> Iterator[tuple[str, RenderableType]]:
                 Text(short_id(printable(each.task))),
                 Text(each.how.rpartition(".")[2], "" if each.how == "task.succeeded" else "red"),
                 Text(clock(each.at, now)),
-                Text(short_id(printable(each.worker))),
             ]
             for each in trends.slowest
         ]
-        yield "Slowest runs", FittedTable(_columns(">ran task queue id how ended worker"), rows)
+        yield "Slowest runs", FittedTable(_columns(">ran task queue id how ended"), rows, give_way=1)
     if trends.expired:
         rows = [
             [

@@ -1,6 +1,8 @@
 """Trends: counts and spans over time agree with the state of the tasks, and windows add up."""
 
 import math
+import time
+import uuid
 from typing import Any
 
 import journeyman as jm
@@ -22,12 +24,14 @@ from journeyman.tasks.limits import (
 )
 from journeyman.tasks.retention import compact, plan
 from journeyman.tasks.state import names
+from journeyman.tasks.state.routing import routing_key
 from journeyman.tasks.trends.histogram import CLASSES_MAX, Histogram
 from journeyman.tasks.trends.reading import read_trends
 from journeyman.tasks.trends.trends import Trends
 from journeyman.tasks.trends.view import TrendView
 from journeyman.tasks.trends.window import Window
 from support.ledger import Ledger, picture
+from support.shop import Shop, named
 
 BEGIN = 1_800_000_000.0  # of a ledger; its events are a second apart
 SINCE = BEGIN - 1  # so that a window's first bucket begins with the first event
@@ -373,3 +377,49 @@ async def test_window_before_retention_counts_what_is_left() -> None:
         answer = trends_answer(seen.view.trends)
         assert seen.begun == begin + 8 * 60
         assert (answer.total.counts.submitted, answer.total.counts.succeeded) == (2, 2)
+
+
+@pytest.mark.anyio
+async def test_real_workers_over_partitions_are_counted_once() -> None:
+    shop = Shop(partitions=3)
+
+    def work(number: int) -> int:
+        if number % 4 == 3:
+            raise ValueError(f"no {number}")
+        return number
+
+    tasks = named(work=work)
+    begun = time.time()
+    async with shop.worker(tasks):
+        for number in range(12):
+            message = tasks["work"].generate(args=[number], submit=False, queue=QUEUES[number % 2])
+            message.max_retries = 1
+            await shop.submit_message(message)
+        await shop.finished(names.FAILED, 3)
+        await shop.succeeded(9)
+    seen = await read_trends(shop.journal, begun - 1, time.time() + 1, 60)
+    answer, state = trends_answer(seen.view.trends), shop.view()
+    counts = answer.total.counts
+    assert (counts.submitted, counts.succeeded, counts.failed, counts.retried) == (12, 9, 3, 3)
+    assert (counts.started, counts.succeeded) == (15, state.succeeded)
+    assert (answer.total.over_time.waiting[-1], answer.total.over_time.running[-1]) == (0, 0)
+    assert [(each.reason, each.failed, each.retried) for each in answer.failures] == [("ValueError", 3, 3)]
+    assert answer.expired == []
+    assert sum(trend.counts.submitted for trend in answer.queues) == 12
+
+
+@pytest.mark.kafka
+@pytest.mark.anyio
+async def test_trends_read_every_partition_of_kafka(kafka_bootstrap: str) -> None:
+    async with jm.AsyncJournal(f"kafka://{kafka_bootstrap}/test-{uuid.uuid4()}?partitions=3") as journal:
+        begun = time.time()
+        for number in range(20):
+            task = f"task-{number}"
+            said = {"task": task, "task_name": "work", "queue": QUEUES[number % 2]}
+            await journal.append(names.SUBMITTED, said, routing_key(task))
+        seen = await read_trends(journal, begun - 1, time.time() + 1, 60)
+        answer = trends_answer(seen.view.trends)
+        assert [(trend.queue, trend.counts.submitted) for trend in answer.queues] == [("bulk", 10), ("mail", 10)]
+        assert answer.total.over_time.waiting[-1] == 20
+        bounds = await journal.bounds()
+        assert sum(end > 0 for end in bounds.end.values()) > 1
