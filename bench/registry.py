@@ -20,6 +20,7 @@ from journeyman.bench import (
     replay,
     schedules,
     service_queues,
+    services,
     stream,
     together,
     waiting,
@@ -61,6 +62,9 @@ MEASUREMENTS: Final = (
     Measurement("endurance", "memory of a worker that goes on and on", workforce.endurance),
     Measurement("idle", "what a worker without work costs", workforce.idle),
     Measurement("service-queues", "GET /queues over HTTP, beside a bare Litestar route", service_queues.embedded),
+    Measurement(
+        "service-jobs", "jobs of a service over HTTP, and its idle queue, beside a bare route", services.embedded
+    ),
     Measurement("takeover", "how soon a killed worker's task is claimed by another", workforce.takeover),
     Measurement("http-append-one", "appends over HTTP one by one, beside the journal in this process", http.one_by_one),
     Measurement("http-append-batch", "appends over HTTP in batches, beside the same in this process", http.in_batches),

@@ -16,7 +16,7 @@ from ...tasks.lookup import Found
 from ...tasks.message_encoding import decode_message
 from ...tasks.results import Results
 from ...tasks.state.jobs import FinishedJob, Place, finished_job, is_job_queue, place_of
-from ...tasks.state.state import UNTOUCHED, TaskState
+from ...tasks.state.state import TaskState
 from ...tasks.state.transitions import State
 from ..backend import Backend
 from .addresses import is_uuid, iso
@@ -174,7 +174,7 @@ class JobReader:
         place = job.place
         found: Found | None = None
         result, error = _outcome_in(rows.get(job.finished.changed)) if job.finished else (None, NO_EXCEPTION)
-        if result is msgspec.UNSET or _may_have_note(job):
+        if result is msgspec.UNSET or place.id in self._backend.view.jobs.with_notes:
             found = await self._backend.lookup.find(place.id)
             result = await self.result(found)
         submission = rows.get(place.submitted)
@@ -207,13 +207,6 @@ class JobReader:
 
 def _ends(job: KnownJob) -> Iterable[int]:
     return () if job.finished is None else (job.finished.changed,)
-
-
-def _may_have_note(job: KnownJob) -> bool:
-    """Return whether a result may have been stored before the end of the job, or without one."""
-    if job.state is State.SUCCEEDED:
-        return False
-    return job.task is None or job.task.run is not UNTOUCHED
 
 
 def _outcome_in(row: bytes | None) -> tuple[Any, ExceptionFacts]:

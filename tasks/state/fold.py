@@ -31,7 +31,14 @@ from .transitions import EXHAUSTED, HANDED_BACK, PLAIN_MOVES, RETURNED, Attempt,
 from .verdict import Verdict
 
 _SUBMITTED: Final = names.SUBMITTED
-_UNUSUAL: Final = names.BY_HAND | {names.RETRIED, names.INTERRUPTED, names.LAPSED, names.AMENDED, names.REQUEUED}
+_UNUSUAL: Final = names.BY_HAND | {
+    names.RETRIED,
+    names.INTERRUPTED,
+    names.LAPSED,
+    names.AMENDED,
+    names.REQUEUED,
+    names.NOTED,
+}
 _MOVING: Final = frozenset(names.TASK_EVENTS) - {names.SUBMITTED}
 _READY, _CLAIMED, _SUCCEEDED, _FAILED = State.READY, State.CLAIMED, State.SUCCEEDED, State.FAILED
 _COUNTED, _TAKEN_OFF = Attempt.COUNTED, Attempt.TAKEN_OFF
@@ -212,6 +219,9 @@ class TaskFold:
         """Return whether the task fulfils what only this event requires; then its due time or amendment is set."""
         if name == names.LAPSED:
             return task.id in self.expiries
+        if name == names.NOTED:
+            self.jobs.noted(task)
+            return True
         if name == names.REQUEUED:
             self.amendments.carry(task.id, context.submission)
             return True

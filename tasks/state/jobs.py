@@ -48,15 +48,23 @@ class FinishedJob(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return Place(self.submitted_at, self.partition, self.submitted, self.id)
 
 
-_decoder: Final = msgspec.msgpack.Decoder(list[FinishedJob])
+class _Share(msgspec.Struct, array_like=True):
+    """The share of a snapshot."""
+
+    finished: list[FinishedJob]
+    with_notes: list[str]
+
+
+_decoder: Final = msgspec.msgpack.Decoder(_Share)
 _NONE: Final[Sequence[Place]] = ()
 
 
 class Jobs(Part[str, FinishedJob, EventContext]):
     """The finished jobs by id, of each service the `FINISHED_JOBS_KEPT` that were submitted last.
 
-    `unfinished` has the places of the others, by queue. `on_move(queue, id)` is called whenever a job has become ready
-    or has ended, for the requests that wait for it.
+    `unfinished` has the places of the others, by queue; `with_notes` are those of them to which a note was added, which
+    may be a result. `on_move(queue, id)` is called whenever a job has become ready or has ended, for the requests that
+    wait for it.
     """
 
     name = "jobs"
@@ -67,6 +75,7 @@ class Jobs(Part[str, FinishedJob, EventContext]):
     def __init__(self) -> None:
         super().__init__()
         self.unfinished: dict[str, list[Place]] = {}
+        self.with_notes: set[str] = set()
         self._finished: dict[str, list[Place]] = {}
 
     def began(self, task: TaskState) -> None:
@@ -83,6 +92,7 @@ class Jobs(Part[str, FinishedJob, EventContext]):
         """Note that a job has ended, in the state of the task."""
         queue, place = task.queue, place_of(task)
         _remove(self.unfinished, queue, place)
+        self.with_notes.discard(task.id)
         finished = self._finished.setdefault(queue, [])
         if task.id not in self:
             insort(finished, place)
@@ -90,6 +100,11 @@ class Jobs(Part[str, FinishedJob, EventContext]):
         if len(finished) > FINISHED_JOBS_KEPT:
             del self[finished.pop(0).id]
         self._moved(task)
+
+    def noted(self, task: TaskState) -> None:
+        """Note that something was added to a task, if it is a job that has not ended."""
+        if task.kind.job and task.id not in self:
+            self.with_notes.add(task.id)
 
     def of(self, queue: str) -> Iterator[Place]:
         """Yield the places of all jobs of a queue that the part knows, in the order of their submission."""
@@ -124,11 +139,13 @@ class Jobs(Part[str, FinishedJob, EventContext]):
 
     def dump(self) -> Any:
         """See `Part.dump`: the finished jobs; the others are among the live tasks."""
-        return list(self.values())
+        return _Share(list(self.values()), sorted(self.with_notes))
 
     def load(self, state: msgspec.Raw, live: Mapping[str, TaskState]) -> Mapping[str, FinishedJob]:
         """See `Part.load`."""
-        return {job.id: job for job in _decoder.decode(state)}
+        share = _decoder.decode(state)
+        self.with_notes = set(share.with_notes)
+        return {job.id: job for job in share.finished}
 
 
 def is_job_queue(queue: str) -> bool:

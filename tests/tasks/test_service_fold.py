@@ -97,7 +97,19 @@ def test_only_the_newest_finished_jobs_are_kept(monkeypatch: pytest.MonkeyPatch)
     assert set(log.view.jobs) == {"c", "d"}
 
 
-MOVES = st.sampled_from(["submit", "claim", "succeed", "fail", "requeue", "revoke", "release", "expire"])
+def test_notes_of_a_job_are_known_until_it_ends() -> None:
+    log = Ledger()
+    log.submit("a", queue=QUEUE)
+    log.submit("other", queue="mail")
+    for task in ("a", "other"):
+        assert log.write(names.NOTED, task=task, result={}) is ACCEPTED
+    assert log.view.jobs.with_notes == {"a"}
+    log.write(names.REVOKED, task="a")
+    log.write(names.NOTED, task="a", result={})
+    assert log.view.jobs.with_notes == set()
+
+
+MOVES = st.sampled_from(["note", "submit", "claim", "succeed", "fail", "requeue", "revoke", "release", "expire"])
 
 
 def _move(log: Ledger, move: str, job: str) -> None:
@@ -108,8 +120,8 @@ def _move(log: Ledger, move: str, job: str) -> None:
         log.write(names.CLAIMED, task=job, worker="w")
     elif move == "expire":
         log.expire("w")
-    elif move in ("requeue", "revoke"):
-        log.write({"requeue": names.REQUEUED, "revoke": names.REVOKED}[move], task=job)
+    elif move in ("requeue", "revoke", "note"):
+        log.write({"requeue": names.REQUEUED, "revoke": names.REVOKED, "note": names.NOTED}[move], task=job)
     else:
         task = log.view.find(job)
         name = {"succeed": names.SUCCEEDED, "fail": names.FAILED, "release": names.INTERRUPTED}[move]
@@ -118,7 +130,7 @@ def _move(log: Ledger, move: str, job: str) -> None:
 
 def _told(view: TaskView) -> Any:
     ids = [place.id for place in view.jobs.of(QUEUE)]
-    return view.jobs.unfinished.get(QUEUE, []), dict(view.jobs), ids, dict(view.services)
+    return view.jobs.unfinished.get(QUEUE, []), dict(view.jobs), ids, (dict(view.services), view.jobs.with_notes)
 
 
 @given(moves=st.lists(st.tuples(MOVES, st.sampled_from("abc")), max_size=40))
