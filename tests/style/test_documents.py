@@ -1,10 +1,16 @@
 """The documentation names every command, option, event, setting and limit; metrics have a page with a test."""
 
+import sys
+
 from journeyman.cli.app import COMMANDS
 from journeyman.tasks.state import names
 
 from .reference import COMMANDS_PAGE, LIMITS_PAGE, commands_page, limits_page
-from .source import pages
+from .source import ROOT, pages
+
+sys.path.append(str(ROOT))  # `docsite` stands beside the package and is no part of it
+
+from docsite import drawings
 
 
 def test_documents_show_every_command() -> None:
@@ -29,3 +35,16 @@ def test_page_of_limits_is_made_from_the_code() -> None:
     written = LIMITS_PAGE.read_text(encoding="utf-8").splitlines()
     missing = [line for line in limits_page().splitlines() if line not in written]
     assert limits_page().splitlines() == written, f"run `make reference`; docs/limits.md lacks {missing[:5]}"
+
+
+def test_drawings_are_made_from_the_code() -> None:
+    old = [name for name, made in drawings.DRAWINGS.items() if (drawings.IMAGES / f"{name}.svg").read_text() != made()]
+    assert not old, f"run `make reference`; these drawings differ from the tables in the code: {old}"
+
+
+def test_each_page_stands_in_the_navigation_of_the_site() -> None:
+    listed = (ROOT / "docsite" / "zensical.toml").read_text(encoding="utf-8")
+    missing = [path.name for path in (ROOT / "docs").glob("*.md") if f'"{path.name}"' not in listed]
+    assert not missing, (
+        f"add these pages to `nav` in docsite/zensical.toml, under the heading where a reader looks: {missing}"
+    )
