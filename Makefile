@@ -28,7 +28,7 @@ check: $(INSTALLED)  ## lint, format, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p journeyman
-	$(BIN)/mypy --namespace-packages --explicit-package-bases bench docsite examples
+	$(BIN)/mypy --namespace-packages --explicit-package-bases bench examples
 	cd tests && ../$(BIN)/mypy --namespace-packages --explicit-package-bases --config-file ../pyproject.toml .
 	$(BIN)/lint-imports
 
@@ -41,11 +41,11 @@ simulate: $(INSTALLED)  ## simulate whole systems, deterministically: SEEDS=2000
 	cd tests && ../$(BIN)/python -m simulation --seeds $(or $(SEEDS),2000) --world $(or $(WORLD),all)
 
 docs: $(INSTALLED)  ## build the documentation as a site, strictly, into build/docs/site
-	$(BIN)/python -m docsite
+	cd tests && ../$(BIN)/python -m docsite
 
 reference: $(INSTALLED)  ## write the pages of commands and limits and the drawings anew, from the code
 	cd tests && ../$(BIN)/python -m style.reference
-	$(BIN)/python -m docsite.drawings
+	cd tests && ../$(BIN)/python -m docsite.drawings
 
 mutate: $(INSTALLED)  ## plant small bugs, one at a time, and list those that no test notices: SAMPLE=20 SEED=0 ONLY=workers/rules
 	cd tests && ../$(BIN)/python -m mutate --sample $(or $(SAMPLE),20) --seed $(or $(SEED),0) --only "$(ONLY)"

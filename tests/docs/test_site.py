@@ -1,16 +1,12 @@
 """The documentation builds as a site, without a warning, a broken link or an address of another host."""
 
 import importlib
-import sys
 from pathlib import Path
 
 import pytest
+from docsite import build, check, lives, reference
 
 ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT))  # `docsite` stands beside the package and is no part of it
-
-from docsite import build, check, lives, reference  # noqa: E402
-
 STEPS = [pytest.param(step, id=f"{step.module}:{step.function}") for step in {*lives.EVENT, *lives.TASK}]
 
 

@@ -1,16 +1,12 @@
 """The documentation names every command, option, event, setting and limit; metrics have a page with a test."""
 
-import sys
-
+from docsite import drawings
+from docsite.paths import CONFIGURATION
 from journeyman.cli.app import COMMANDS
 from journeyman.tasks.state import names
 
 from .reference import COMMANDS_PAGE, LIMITS_PAGE, commands_page, limits_page
 from .source import ROOT, pages
-
-sys.path.append(str(ROOT))  # `docsite` stands beside the package and is no part of it
-
-from docsite import drawings
 
 
 def test_documents_show_every_command() -> None:
@@ -43,8 +39,8 @@ def test_drawings_are_made_from_the_code() -> None:
 
 
 def test_each_page_stands_in_the_navigation_of_the_site() -> None:
-    listed = (ROOT / "docsite" / "zensical.toml").read_text(encoding="utf-8")
+    listed = CONFIGURATION.read_text(encoding="utf-8")
     missing = [path.name for path in (ROOT / "docs").glob("*.md") if f'"{path.name}"' not in listed]
     assert not missing, (
-        f"add these pages to `nav` in docsite/zensical.toml, under the heading where a reader looks: {missing}"
+        f"add these pages to `nav` in tests/docsite/zensical.toml, under the heading where a reader looks: {missing}"
     )

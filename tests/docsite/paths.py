@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).resolve().parent.parent
+ROOT: Final = Path(__file__).resolve().parents[2]
 DOCS: Final = ROOT / "docs"
 CONFIGURATION: Final = Path(__file__).parent / "zensical.toml"
 BUILD: Final = ROOT / "build" / "docs"  # the configuration, the pages and the site are written here

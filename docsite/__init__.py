@@ -1,1 +1,0 @@
-"""The documentation as a site: `python -m docsite` stages the pages in `build/docs` and builds them there."""
