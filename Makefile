@@ -7,7 +7,7 @@ NODES ?= 1
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check unit simulate docs reference mutate torture bench kafka-up kafka-down clean
+.PHONY: help install demo test check unit simulate docs reference screenshots mutate torture bench kafka-up kafka-down clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ docs: $(INSTALLED)  ## build the documentation as a site, strictly, into build/d
 reference: $(INSTALLED)  ## write the pages of commands and limits and the drawings anew, from the code
 	cd tests && ../$(BIN)/python -m style.reference
 	cd tests && ../$(BIN)/python -m docsite.drawings
+
+screenshots: $(INSTALLED)  ## make the images of the page in docs/images anew, in a real browser
+	cd tests && ../$(BIN)/python -m page.screenshots $(ONLY)
 
 mutate: $(INSTALLED)  ## plant small bugs, one at a time, and list those that no test notices: SAMPLE=20 SEED=0 ONLY=workers/rules
 	cd tests && ../$(BIN)/python -m mutate --sample $(or $(SAMPLE),20) --seed $(or $(SEED),0) --only "$(ONLY)"

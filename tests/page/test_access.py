@@ -4,6 +4,7 @@ from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
+from page.story import lost_task
 from support.browser import Visitor
 
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
@@ -25,7 +26,7 @@ Visit = Callable[..., Visitor]
 
 def barriers(visit: Visit, events: list[dict[str, Any]], rules: dict[str, Any], *, dark: bool) -> list[str]:
     """What axe-core finds on the views."""
-    late = next(event for event in events if event["context"].get("ran_ms") == 151_000.0)["key"]
+    late = lost_task(events)
     worker = next(event for event in events if event["name"] == "worker.joined")["key"]
     visitor = visit(dark=dark)
     visitor.settled()

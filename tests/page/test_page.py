@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from page.story import READ_KEY, WILD_NAME
+from page.story import READ_KEY, WILD_NAME, lost_task
 from playwright.sync_api import expect
 from support.browser import PATIENCE_MS, Visitor
 from support.service import client
@@ -34,8 +34,8 @@ def test_wild_names_stay_text(visit: Visit, events: list[dict[str, Any]]) -> Non
 
 
 def test_task_shows_its_whole_life(visit: Visit, events: list[dict[str, Any]]) -> None:
-    late = next(event for event in events if event["context"].get("ran_ms") == 151_000.0)
-    page = visit(f"/tasks/{late['key']}").page
+    late = lost_task(events)
+    page = visit(f"/tasks/{late}").page
     expect(page.locator("h1")).to_contain_text("succeeded")
     steps = page.locator(".steps > li")
     expect(steps.filter(has_text="Submitted")).to_have_count(1)
@@ -101,7 +101,7 @@ def test_keys_lead_through_the_page_without_a_mouse(visit: Visit) -> None:
 
 
 def test_search_leads_to_tasks_queues_and_workers(visit: Visit, events: list[dict[str, Any]]) -> None:
-    late = next(event for event in events if event["context"].get("ran_ms") == 151_000.0)["key"]
+    late = lost_task(events)
     page = visit(f"/search/{late[-8:]}").page  # the end of an id, as it is shown
     expect(page.locator(".steps")).to_be_visible()
     page.goto(f"{page.url.partition('#')[0]}#/search/re")

@@ -87,9 +87,15 @@ function attention({ waiting_for_nobody: orphans, newest_dead_letters: letters, 
   return lines.length > 0 && h("section", { class: "panel attention" }, h("h2", null, "Needs attention"), h("ul", null, lines));
 }
 
+const IDLE = { ready: 0, delayed: 0, claimed: 0, dead: 0, oldest_seconds: null, workers: null, paused_since: null };
+
 export function queueTable(queues, as_of, over) {
-  if (!queues.length) return empty("No queue yet: one is there as soon as a task is submitted to it.");
   const series = new Map((over?.queues ?? []).map((each) => [each.queue, each]));
+  // A queue without tasks stands in the trends as long as it had some in the last hour.
+  const named = new Set(queues.map((each) => each.name));
+  const idle = [...series.keys()].filter((name) => !named.has(name)).map((name) => ({ ...IDLE, name }));
+  const shown = [...queues, ...idle].sort((one, other) => (one.name < other.name ? -1 : 1));
+  if (!shown.length) return empty("No queue yet: one is there as soon as a task is submitted to it.");
   const words = (queue) => `${count(queue.ready)} ready, ${count(queue.delayed)} delayed, ${count(queue.claimed)} running`;
   return table("Queues", [
     ["Queue", (queue) => [queueLink(queue.name), queue.paused_since !== null && h("span", { class: "badge" }, "paused ", time(queue.paused_since))], "name"],
@@ -102,13 +108,13 @@ export function queueTable(queues, as_of, over) {
     ["Workers", (queue) => count(queue.workers), "number"],
     ["Last hour", (queue) => hourOf(series.get(queue.name)), "trend"],
     ["p95", (queue) => span(series.get(queue.name)?.latency.p95), "number"],
-  ], queues, (queue) => queue.name);
+  ], shown, (queue) => queue.name);
 }
 
 function hourOf(found) {
   if (!found) return "–";
   const { succeeded } = found.over_time;
-  return spark(succeeded, `${plural(found.counts.succeeded, "task")} succeeded in the last hour`, "succeeded");
+  return spark(succeeded.slice(0, -1), `${plural(found.counts.succeeded, "task")} succeeded in the last hour`, "succeeded");
 }
 
 export function workerTable(workers, held) {
