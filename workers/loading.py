@@ -4,10 +4,12 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
+from shlex import quote
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from ..tasks.definition import Task
 from ..tasks.errors import NoTasksFoundError, TaskNameCollisionError
@@ -129,6 +131,34 @@ def _imported(name: str) -> ModuleType:
 def _hint(package: str) -> str:
     if "/" in package or package.endswith(".py"):
         return f"; did you mean {package.removesuffix('.py').strip('./').replace('/', '.')}?"
-    here = [found.name for found in pkgutil.iter_modules([str(Path.cwd())])]
-    close = get_close_matches(package.split(".", maxsplit=1)[0], here, n=1)
-    return f" in {Path.cwd()} or installed" + (f"; did you mean {close[0]}?" if close else "")
+    here = Path.cwd()
+    below = _directory_below(here, package)
+    if below:
+        return f" in {here} or installed, but in {here / below}: start it there, after `cd {quote(below)}`"
+    close = get_close_matches(package, [*_names_in(here)], n=1, cutoff=_LIKENESS)
+    meant = f"did you mean {close[0]}?" if close else "start it in the directory that holds the package, or install it"
+    return f" in {here} or installed; {meant}"
+
+
+# How alike a name must be that is suggested in place of another one, from 0 to 1.
+_LIKENESS: Final = 0.75
+
+
+def _names_in(directory: Path) -> Iterator[str]:
+    """Yield the names of the modules and packages in a directory, and of the modules in these packages."""
+    for found in pkgutil.iter_modules([str(directory)]):
+        yield found.name
+        if found.ispkg:
+            inside = pkgutil.iter_modules([str(directory / found.name)])
+            yield from (f"{found.name}.{each.name}" for each in inside)
+
+
+def _directory_below(directory: Path, package: str) -> str:
+    """Return the name of the directory in `directory` that holds the package or module; empty if none does."""
+    path = Path(*package.split("."))
+    with suppress(OSError):  # as of a directory that this process may not read
+        for below in sorted(directory.iterdir()):
+            held = below / path
+            if held.with_name(f"{held.name}.py").is_file() or (held / "__init__.py").is_file():
+                return below.name
+    return ""

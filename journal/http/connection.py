@@ -91,7 +91,10 @@ class Connection:
 
     def _unreachable(self, error: Exception) -> JournalUnavailable:
         reason = str(error) or type(error).__name__
-        return JournalUnavailable(f"the journal service at {self.place} does not answer ({reason}); try again later")
+        return JournalUnavailable(
+            f"the journal service at {self.place} does not answer ({reason}). Start it with "
+            "`journeyman serve`, correct the address, or try again later"
+        )
 
     async def aclose(self) -> None:
         """Close the connections."""

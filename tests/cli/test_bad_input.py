@@ -60,7 +60,11 @@ def refused(run: Run, call: Run) -> Run:
         (["tail", "--journal", "sqlite:///shop.db", "--cursor", f"0:{'9' * 5_000}"], "expected a cursor"),
         (["worker", "shop.tasks", "--journal", "sqlite:///shop.db", "--queue-weights", "a=2"], "queue_order='fair'"),
         (["worker", "shop.tasks", "--journal", "sqlite:///shop.db", "--mechanism", "process"], "of other mechanisms"),
-        (["worker", "shops.tasks", "--journal", "sqlite:///shop.db"], "did you mean shop?"),
+        (["worker", "shops.tasks", "--journal", "sqlite:///shop.db"], "did you mean shop.tasks?"),
+        (
+            ["worker", "till.tasks", "--journal", "sqlite:///shop.db"],
+            "start it in the directory that holds the package",
+        ),
         (["worker", "shop/tasks.py", "--journal", "sqlite:///shop.db"], "did you mean shop.tasks?"),
         (["worker", "empty", "--journal", "sqlite:///shop.db"], "has no tasks"),
         (["worker", "broken", "--journal", "sqlite:///shop.db"], "broken cannot be imported: ZeroDivisionError"),

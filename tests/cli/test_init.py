@@ -95,6 +95,12 @@ def test_program_without_a_worker_says_what_to_start(made: Path, tmp_path: Path)
     assert "No worker is running" in _in(made, "-m", "journeyman", *shlex.split(why)).stdout
 
 
+def test_worker_outside_of_the_package_says_where_to_start_it(made: Path) -> None:
+    done = _in(made.parent, "-m", "journeyman", "worker", "shop.tasks", "--journal", "sqlite:///none.db")
+    assert done.returncode == 2
+    assert f"but in {made}: start it there, after `cd shop`" in done.stderr
+
+
 def test_unit_is_valid_for_systemd(made: Path) -> None:
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
