@@ -2,12 +2,22 @@
 
 import logging
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, settings
 from journeyman.deploy.kafka import KafkaCluster, KafkaUnavailable, require_kafka
+
+# Tests start hundreds of processes. Where the environment forbids Python to keep what it has compiled, each of them
+# compiles the whole package, which takes longer than all else that it does.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+# A job that a shell starts in the background ignores SIGINT, and so would the processes that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A property holds however fast the machine is: neither an example nor its generation has a time limit.
 settings.register_profile("journeyman", deadline=None, suppress_health_check=[HealthCheck.too_slow])
