@@ -1,9 +1,9 @@
 """Worlds of chains in virtual time: each link comes once, right behind the success before it, and bugs are noticed."""
 
 import pytest
+from simulation.bugs import check_noticed
 from simulation.chain_mutations import CHAIN_MUTATIONS
 from simulation.chain_world import simulate
-from simulation.stage import Violation
 
 SEEDS = 5
 SEEDS_MAX = 200
@@ -27,15 +27,5 @@ def test_seed_gives_the_same_story_of_chains_again() -> None:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("bug", sorted(CHAIN_MUTATIONS))
-def test_bug_in_the_rule_of_chains_is_noticed(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    CHAIN_MUTATIONS[bug](monkeypatch)
-    for seed in range(SEEDS_MAX):
-        try:
-            simulate(seed)
-        except (Violation, AssertionError):
-            break
-    else:
-        pytest.fail(f"not noticed in {SEEDS_MAX:,} worlds")
-    monkeypatch.undo()
-    if seed >= SEEDS:
-        simulate(seed)  # and without the bug that world is in order
+def test_bug_in_the_rule_of_chains_is_noticed(bug: str) -> None:
+    check_noticed("chains", bug, CHAIN_MUTATIONS[bug], simulate, in_order=SEEDS, seeds_max=SEEDS_MAX)

@@ -1,20 +1,12 @@
 """Worlds of locks in virtual time: capacities are kept, tokens rise, dead holders are replaced, bugs are noticed."""
 
 import pytest
+from simulation.bugs import check_noticed
 from simulation.lock_mutations import LOCK_MUTATIONS
 from simulation.lock_world import LockWorld, simulate
-from simulation.stage import Violation
 
 SEEDS = 30
 SEEDS_MAX = 1_000
-# Where bugs that need a rare coincidence were noticed last: only where to look first, all other seeds are tried after.
-LOOK_FIRST = {
-    "an expiry needs not name the last event": 14,
-    "capacity is the largest that is named": 13,
-    "each release is told to have taken effect": 23,
-    "leases are renewed too late": 102,
-    "silent owners are left alone": 58,
-}
 
 
 def test_many_worlds_of_locks_break_no_invariant() -> None:
@@ -32,15 +24,5 @@ def test_seed_gives_the_same_story_of_locks_again() -> None:
 
 
 @pytest.mark.parametrize("bug", sorted(LOCK_MUTATIONS))
-def test_bug_in_a_rule_of_locks_is_noticed(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    LOCK_MUTATIONS[bug](monkeypatch)
-    for seed in (LOOK_FIRST.get(bug, 0), *range(SEEDS_MAX)):
-        try:
-            simulate(seed)
-        except (Violation, AssertionError):
-            break
-    else:
-        pytest.fail(f"not noticed in {SEEDS_MAX:,} worlds")
-    monkeypatch.undo()
-    if seed >= SEEDS:
-        simulate(seed)  # and without the bug that world is in order
+def test_bug_in_a_rule_of_locks_is_noticed(bug: str) -> None:
+    check_noticed("locks", bug, LOCK_MUTATIONS[bug], simulate, in_order=SEEDS, seeds_max=SEEDS_MAX)

@@ -1,14 +1,12 @@
 """Worlds of linked locks and of schedules that workers fire: a lock lasts as long as its task, a tick has one run."""
 
 import pytest
+from simulation.bugs import check_noticed
 from simulation.mixed_mutations import MIXED_MUTATIONS
 from simulation.mixed_world import simulate
-from simulation.stage import Violation
 
 SEEDS = 10
 SEEDS_MAX = 400
-# Where bugs that need a rare coincidence were noticed last: only where to look first, all other seeds are tried after.
-LOOK_FIRST: dict[str, int] = {}
 
 
 @pytest.mark.timeout(300)  # it works all the time, and a busy machine gives it little
@@ -28,15 +26,5 @@ def test_seed_gives_the_same_mixed_story_again() -> None:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("bug", sorted(MIXED_MUTATIONS))
-def test_bug_in_locks_or_ticks_of_workers_is_noticed(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    MIXED_MUTATIONS[bug](monkeypatch)
-    for seed in (LOOK_FIRST.get(bug, 0), *range(SEEDS_MAX)):
-        try:
-            simulate(seed)
-        except (Violation, AssertionError):
-            break
-    else:
-        pytest.fail(f"not noticed in {SEEDS_MAX:,} worlds")
-    monkeypatch.undo()
-    if seed >= SEEDS:
-        simulate(seed)  # and without the bug that world is in order
+def test_bug_in_locks_or_ticks_of_workers_is_noticed(bug: str) -> None:
+    check_noticed("mixed", bug, MIXED_MUTATIONS[bug], simulate, in_order=SEEDS, seeds_max=SEEDS_MAX)

@@ -1,9 +1,9 @@
 """Worlds of schedules in virtual time: one run a tick, none missing, pauses are kept, bugs are noticed."""
 
 import pytest
+from simulation.bugs import check_noticed
 from simulation.schedule_mutations import SCHEDULE_MUTATIONS
 from simulation.schedule_world import simulate
-from simulation.stage import Violation
 
 SEEDS = 14
 SEEDS_MAX = 300
@@ -24,15 +24,5 @@ def test_seed_gives_the_same_story_of_schedules_again() -> None:
 
 
 @pytest.mark.parametrize("bug", sorted(SCHEDULE_MUTATIONS))
-def test_bug_in_a_rule_of_schedules_is_noticed(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    SCHEDULE_MUTATIONS[bug](monkeypatch)
-    for seed in range(SEEDS_MAX):
-        try:
-            simulate(seed)
-        except (Violation, AssertionError):
-            break
-    else:
-        pytest.fail(f"not noticed in {SEEDS_MAX:,} worlds")
-    monkeypatch.undo()
-    if seed >= SEEDS:
-        simulate(seed)  # and without the bug that world is in order
+def test_bug_in_a_rule_of_schedules_is_noticed(bug: str) -> None:
+    check_noticed("schedules", bug, SCHEDULE_MUTATIONS[bug], simulate, in_order=SEEDS, seeds_max=SEEDS_MAX)
