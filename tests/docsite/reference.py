@@ -32,6 +32,7 @@ ROOMS: Final = (
     Room("workers", "Workers", "journeyman", "journeyman.workers", "The processes that run tasks."),
     Room("testing", "Testing", "journeyman.testing", "journeyman", "The workbench for tests of tasks."),
     Room("top", "Requests of web servers", "journeyman.top", "journeyman.top", "The names of the Top Framework."),
+    Room("topchef", "TopChef", "journeyman.topchef", "journeyman.topchef", "The names of TopChef's client, and more."),
 )
 
 
