@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from page.story import READ_KEY, WILD_NAME, lost_task
+from page.story import ADMIN_KEY, READ_KEY, WILD_NAME, lost_task
 from playwright.sync_api import expect
 from support.browser import PATIENCE_MS, Visitor
 from support.service import client
@@ -75,7 +75,7 @@ def test_address_is_shared_with_filter_and_moment(visit: Visit) -> None:
     page = visit("/tasks?state=failed&at=2000-01-01T00:00:00.000Z").page
     expect(page.locator(".moment")).to_contain_text("2000")
     expect(page.locator(".list")).to_contain_text("No task matches.")
-    expect(page.get_by_label("State")).to_have_value("failed")
+    expect(page.locator(".tabs [aria-current]")).to_contain_text("Dead letters")
 
 
 def test_keys_lead_through_the_page_without_a_mouse(visit: Visit) -> None:
@@ -138,6 +138,45 @@ def test_key_is_asked_for_and_forgotten(visit: Visit, locked_address: str) -> No
     assert READ_KEY not in page.url
     page.reload()
     expect(page.get_by_label("The key of this service")).to_be_visible()
+
+
+def test_reader_is_offered_nothing_that_changes(
+    visit: Visit, locked_address: str, events: list[dict[str, Any]]
+) -> None:
+    dead = next(event for event in events if event["name"] == "task.failed")["key"]
+    for key, offered in ((READ_KEY, 0), (ADMIN_KEY, 1)):
+        page = visit(f"/tasks/{dead}", at=locked_address).page
+        page.get_by_label("The key of this service").fill(key)
+        page.keyboard.press("Enter")
+        expect(page.locator(".steps")).to_be_visible()
+        expect(page.get_by_role("button", name="Requeue")).to_have_count(offered)
+        page.keyboard.press("[")
+        expect(page.locator(".moment")).to_be_visible()
+        expect(page.get_by_role("button", name="Requeue")).to_have_count(0)  # nothing changes the past
+
+
+def test_acts_ask_first_and_name_the_reason(visit: Visit, address: str) -> None:
+    page = visit("/queues/orders").page
+    page.get_by_role("button", name="Pause", exact=True).click()
+    page.get_by_role("dialog").get_by_label("Reason").fill("stock-taking")
+    page.get_by_role("dialog").get_by_role("button", name="Pause").click()
+    expect(page.locator("h1 .badge")).to_contain_text("paused")
+    with client(address) as http:
+        said = http.get("/events/latest?topic=queue.paused&limit=1").json()["events"][0]["context"]
+    assert (said["queue_name"], said["reason"], said["by"]) == ("orders", "stock-taking", "local")
+    page.get_by_role("button", name="Resume", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Resume").click()
+    expect(page.locator("h1 .badge")).to_have_count(0)
+
+
+def test_counts_follow_the_filter(visit: Visit, events: list[dict[str, Any]]) -> None:
+    named = [event for event in events if event["context"].get("task_name") == "import_prices"]
+    page = visit("/tasks?name=import_prices").page
+    expect(page.locator(".tabs a", has_text="All").locator(".amount")).to_have_text(str(len(named)))
+    page.get_by_label("Argument").fill("args.0=supplier-8.csv")
+    page.keyboard.press("Enter")
+    expect(page.locator(".tabs a", has_text="All").locator(".amount")).to_have_text("0")
+    expect(page.locator(".list")).to_contain_text("No task matches.")
 
 
 @pytest.mark.parametrize("place", ["/", "/tasks", "/events"])

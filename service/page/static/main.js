@@ -17,8 +17,10 @@
 // moment that is shown (`as_of`, `at_least` and the end of a visit are seen to; `{ timeless: true }` leaves `as_of` out);
 // `redraw()`, `reload()`. A view that throws a Problem shows its sentence. Addresses within the page come from `link`,
 // which keeps the moment. Whoever may not do a thing is not offered it: ask `may("admin")`.
+// What changes something asks first: `confirm` in `asking.js`, in the present only (`visit.moment === null`).
 // All of it is described with `h`, so text is never markup. Limits of size: all files together under 150 KiB.
 
+import { question, whenAsked } from "./asking.js";
 import { h, render } from "./dom.js";
 import { bind, bound, listen } from "./keyboard.js";
 import { change, go, link, parse, register } from "./router.js";
@@ -179,7 +181,8 @@ function draw() {
       }, view.nav[0]))),
     h("main", { id: "main", tabindex: "-1", "aria-busy": String(now.isBusy), class: now.isBusy ? "busy" : "" }, content(now)),
     slider(now.moment),
-    page.dialog);
+    page.dialog,
+    question());
 }
 
 function content(now) {
@@ -294,6 +297,7 @@ VIEWS.forEach(register);
 bindAll();
 listen();
 whenRefused(askForKey);
+whenAsked(draw);
 addEventListener("hashchange", () => !page.needsKey && enter());
 setInterval(tick, 1_000);
 signIn().then((owner) => {

@@ -44,8 +44,11 @@ function relative(at, kind) {
   const apart = reference() - at;
   if (kind === "since") return coarse(Math.max(0, apart));
   if (Math.abs(apart) < 1) return "now";
-  return apart > 0 ? `${coarse(apart)} ago` : `in ${coarse(-apart)}`;
+  return apart > 0 ? `${rough(apart)} ago` : `in ${rough(-apart)}`;
 }
+
+// Whole minutes are enough for what was minutes ago.
+const rough = (seconds) => (seconds >= 60 && seconds < 3_600 ? `${Math.floor(seconds / 60)} min` : coarse(seconds));
 
 const coarse = (seconds) => (seconds < 1 ? "0 s" : span(seconds < 60 ? Math.floor(seconds) : seconds));
 

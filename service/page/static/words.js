@@ -50,6 +50,11 @@ export function panel(title, ...content) {
   return h("section", { class: "panel" }, h("h2", null, title), ...content);
 }
 
+// A sentence of the service, with what stands between backquotes as code.
+export function marked(text) {
+  return text.split("`").map((part, index) => (index % 2 ? h("code", null, part) : part));
+}
+
 // A table: `columns` are [head, cell(row), class]; each row has a key.
 export function table(caption, columns, rows, keyOf) {
   const head = columns.map(([name, , kind]) => h("th", { scope: "col", class: kind }, name));

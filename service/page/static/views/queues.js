@@ -1,8 +1,10 @@
 // The queues, and one of them with its tasks.
 
+import { acting, confirm } from "../asking.js";
 import { h } from "../dom.js";
 import { List } from "../list.js";
 import { link } from "../router.js";
+import { may } from "../service.js";
 import { reference, time } from "../times.js";
 import { known, trends } from "../trends.js";
 import { count, facts, panel, state, taskLink, workerLink } from "../words.js";
@@ -41,7 +43,9 @@ export const queue = {
   },
   touches: (event) => event.name.startsWith("task.") || event.name.startsWith("queue.") || event.name === "worker.joined" || event.name === "worker.left" || event.name === "worker.expired",
   draw: ({ line, list, shown, at }, visit) => [
-    h("h1", null, h("small", null, "Queue"), line.name, line.paused_since !== null && h("span", { class: "badge" }, "paused ", time(line.paused_since))),
+    h("div", { class: "title" },
+      h("h1", null, h("small", null, "Queue"), line.name, line.paused_since !== null && h("span", { class: "badge" }, "paused ", time(line.paused_since))),
+      may("admin") && visit.moment === null && pauseButton(line, visit)),
     facts([
       ["Ready", count(line.ready)], ["Running", count(line.claimed)], ["Delayed", count(line.delayed)], ["Workers", count(line.workers)],
       ["Oldest has waited", line.oldest_seconds === null ? "–" : time(at - line.oldest_seconds, "since")],
@@ -53,6 +57,15 @@ export const queue = {
     list.element(),
   ],
 };
+
+function pauseButton({ name, paused_since: since }, visit) {
+  const paused = since !== null;
+  return h("button", { type: "button", onclick: () => confirm({
+    title: `${paused ? "Resume" : "Pause"} the queue ${name}?`,
+    words: paused ? "Workers claim its tasks again." : "No worker claims its tasks until it is resumed; those that run go on.",
+    verb: paused ? "Resume" : "Pause", act: acting(`queues/${encodeURIComponent(name)}/${paused ? "resume" : "pause"}`), after: visit.reload,
+  }) }, paused ? "Resume" : "Pause");
+}
 
 // A list of tasks with a filter; it asks about the moment that is shown.
 export function taskList(visit, filter) {

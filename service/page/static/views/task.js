@@ -1,9 +1,11 @@
 // A task's whole life: its attempts on a line of time, every event with its verdict, its chain, and why it stands so.
 
+import { acting, confirm } from "../asking.js";
 import { h } from "../dom.js";
 import { link } from "../router.js";
+import { may } from "../service.js";
 import { absolute, reference, span, time, timeOfDay } from "../times.js";
-import { count, empty, facts, json, panel, queueLink, shortId, state, taskLink, workerLink } from "../words.js";
+import { count, empty, facts, json, marked, panel, queueLink, shortId, state, taskLink, workerLink } from "../words.js";
 
 const ENDS = new Set(["succeeded", "failed", "revoked"]);
 const LIVE = new Set(["ready", "claimed"]);
@@ -32,7 +34,9 @@ export const task = {
     const submission = history.steps.find((step) => step.name === "task.submitted");
     const ended = history.steps.findLast((step) => step.verdict === "accepted" && ENDS.has(step.state));
     return [
-      h("h1", null, h("small", null, "Task"), found.name, " ", state(found.state)),
+      h("div", { class: "title" },
+        h("h1", null, h("small", null, "Task"), found.name, " ", state(found.state)),
+        may("admin") && visit.moment === null && h("div", { class: "acts" }, acts(found, visit))),
       h("p", { class: "ids" }, h("code", null, found.task), found.summary && h("span", null, found.summary)),
       facts([
         ["Queue", queueLink(found.queue)], ["Priority", count(found.priority)],
@@ -53,6 +57,20 @@ export const task = {
   },
 };
 
+// What can be done with a task in its state.
+function acts({ task, name, state: now }, visit) {
+  const offer = (path, verb, words, isDanger) => h("button", { key: verb, type: "button", class: isDanger ? "danger" : "", onclick: () => confirm({
+    title: `${verb} ${name} ${shortId(task)}?`, words, verb, isDanger, act: acting(`${path}/${encodeURIComponent(task)}/${verb.toLowerCase()}`), after: visit.reload,
+  }) }, verb);
+  if (now === "failed") {
+    return [
+      offer("dead-letters", "Requeue", "It runs again, its attempts forgotten."),
+      offer("dead-letters", "Purge", "It is given up for good and cannot be requeued. Its history stays.", true),
+    ];
+  }
+  return LIVE.has(now) && offer("tasks", "Revoke", now === "claimed" ? "Its worker stops it, if it can be stopped; it does not run again." : "It does not run.", true);
+}
+
 function linkToCome({ task, chain: { tasks } }, why) {
   const link = tasks.find((each) => each.id === task);
   return [
@@ -69,7 +87,7 @@ function progress({ done, total, text }) {
 }
 
 function reasons({ findings }) {
-  return findings.length > 0 && h("ul", { class: "findings" }, findings.map((each, index) => h("li", { key: `${each.code}${index}` }, each.sentence)));
+  return findings.length > 0 && h("ul", { class: "findings" }, findings.map((each, index) => h("li", { key: `${each.code}${index}` }, marked(each.sentence))));
 }
 
 // The spans of a task's life: waiting, running by a worker, and between two attempts.

@@ -1,11 +1,19 @@
-// All tasks, the one submitted last first, by a filter that stands in the address.
+// All tasks, the one submitted last first, by a filter that stands in the address. The counts follow the filter.
 
 import { h } from "../dom.js";
-import { change } from "../router.js";
+import { change, link } from "../router.js";
+import { count } from "../words.js";
 import { taskList } from "./queues.js";
 
-const STATES = [["", "any state"], ["ready", "ready"], ["claimed", "running"], ["succeeded", "succeeded"], ["failed", "dead letter"], ["revoked", "revoked"]];
-const FIELDS = [["name", "Name"], ["queue", "Queue"], ["tag", "Tag"], ["since", "Since", "10m, 14:05"], ["until", "Until", "10m, 14:05"]];
+const STATES = [
+  ["", "All"], ["ready", "Waiting"], ["claimed", "Running"], ["succeeded", "Succeeded"], ["failed", "Dead letters"], ["revoked", "Revoked"],
+];
+const FIELDS = [
+  ["name", "Name", ""], ["queue", "Queue", ""], ["tag", "Tag", ""], ["argument", "Argument", "kwargs.order=7"],
+  ["worker", "Worker", "its id"], ["since", "Submitted since", "10m, 14:05"], ["until", "Until", "10m, 14:05"],
+];
+const PAGES_COUNTED = 4; // each reads a bounded number of events; beyond them the numbers say "or more"
+const COUNT_MS = 10_000; // counts are made anew at most so often
 
 export const tasks = {
   path: "tasks",
@@ -13,19 +21,60 @@ export const tasks = {
   group: "tasks",
   nav: ["Tasks", "g t"],
   async load(visit) {
-    const { state, name, queue, tag, since, until } = visit.query;
-    const list = (visit.state.list ??= taskList(visit, { state, name, queue, tag, since, until }));
+    const filter = filterOf(visit.query);
+    const list = (visit.state.list ??= taskList(visit, { ...filter, state: visit.query.state }));
     visit.state.get = visit.get;
+    countAll(visit, filter);
     await list.begin();
     return { list };
   },
   touches: (event) => event.name.startsWith("task."),
-  draw: ({ list }, visit) => [h("h1", null, "Tasks"), filter(visit), list.element()],
+  draw: ({ list }, visit) => [
+    h("h1", null, "Tasks"),
+    fields(visit),
+    states(visit),
+    list.element(),
+  ],
 };
 
-function filter({ query }) {
+// The filter that an address names, without the state.
+export function filterOf(query) {
+  return Object.fromEntries(FIELDS.map(([name]) => [name, query[name]]).filter((each) => each[1]));
+}
+
+// Counts what matches the filter, page by page; until all is counted the numbers say "or more".
+async function countAll(visit, filter) {
+  const { counting } = visit.state;
+  if (counting?.moment === visit.moment && performance.now() - counting.begun < COUNT_MS) return;
+  const turn = (visit.state.counting = { moment: visit.moment, begun: performance.now() });
+  const sums = {};
+  let cursor = null;
+  try {
+    for (let page = 0; page < PAGES_COUNTED; page++) {
+      const { counts, next } = await visit.get("task-counts", { ...filter, cursor });
+      if (turn !== visit.state.counting) return;
+      for (const [state, number] of Object.entries(counts)) sums[state] = (sums[state] ?? 0) + number;
+      visit.state.counts = { sums: { ...sums }, isWhole: next === null };
+      visit.redraw();
+      if ((cursor = next) === null) return;
+    }
+  } catch (error) {
+    if (error.name !== "AbortError" && !error.status) throw error;
+  }
+}
+
+function states({ query, state: { counts } }) {
+  const whole = counts && Object.values(counts.sums).reduce((one, other) => one + other, 0);
+  return h("nav", { class: "tabs", "aria-label": "State" }, STATES.map(([name, words]) => {
+    const number = name ? counts?.sums[name] : whole;
+    return h("a", { key: name, href: link(["tasks"], { ...query, state: name }), "aria-current": (query.state ?? "") === name ? "true" : null },
+      words, counts && h("span", { class: "amount" }, count(number ?? 0), !counts.isWhole && "+"));
+  }));
+}
+
+function fields({ query }) {
   const set = (event) => change({ [event.target.name]: event.target.value.trim() }, { push: true });
   return h("form", { class: "filter", onsubmit: (event) => event.preventDefault() },
-    h("label", { key: "state" }, h("span", null, "State"), h("select", { name: "state", onchange: set, value: query.state ?? "" }, STATES.map(([value, words]) => h("option", { key: value, value, selected: value === (query.state ?? "") }, words)))),
-    FIELDS.map(([name, words, hint]) => h("label", { key: name }, h("span", null, words), h("input", { name, value: query[name] ?? "", placeholder: hint, autocomplete: "off", spellcheck: "false", onchange: set }))));
+    FIELDS.map(([name, words, hint]) => h("label", { key: name }, h("span", null, words), h("input", { name, value: query[name] ?? "", placeholder: hint, autocomplete: "off", spellcheck: "false", onchange: set }))),
+    Object.keys(filterOf(query)).length > 0 && h("a", { class: "button", key: "clear", href: link(["tasks"], { state: query.state }) }, "Clear"));
 }
