@@ -27,7 +27,10 @@ _MEANINGS: Final = (
 
 
 class Column(NamedTuple):
-    """A column of a table: its head and the class of its cells, `n` for numbers, `t` for times, `w` for long texts."""
+    """A column of a table: its head and the class of its cells.
+
+    `n` for numbers, `t` for times, `w` for long texts, `r` for reasons.
+    """
 
     head: str
     kind: str = ""
@@ -168,7 +171,7 @@ _SPANS: Final = (
     Column("max", "n"),
 )  # fmt: skip
 _FAILURES: Final = (
-    Column("task"), Column("queue"), Column("reason"), Column("failed", "n"), Column("retried", "n"),
+    Column("task"), Column("queue"), Column("reason", "r"), Column("failed", "n"), Column("retried", "n"),
     Column("newest", "t"), Column("id"), Column("its text", "w"),
 )  # fmt: skip
 _SLOWEST: Final = (

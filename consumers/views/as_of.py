@@ -33,10 +33,16 @@ from .view import View
 V = TypeVar("V", bound=View)
 
 
-async def as_of(journal: AsyncJournal, view: Callable[[], V], moment: float | Mapping[int, int]) -> V:
+async def as_of(
+    journal: AsyncJournal,
+    view: Callable[[], V],
+    moment: float | Mapping[int, int],
+    progress: Callable[[int, int], None] | None = None,
+) -> V:
     """Return a fresh `view()` in the state at `moment`: seconds since the epoch, or a cursor.
 
-    It starts with the newest snapshot from before the moment. `HistoryTruncated` if retention has removed the events
+    It starts with the newest snapshot from before the moment. `progress(done, all)` is called with the number of events
+    read since that and their total. `HistoryTruncated` if retention has removed the events
     before it and no snapshot covers them; `JournalDiverged` (a `ValueError`) if a cursor is beyond the journal's end or
     of another history, `ValueError` if it names a partition that the journal does not have.
     """
@@ -50,7 +56,7 @@ async def as_of(journal: AsyncJournal, view: Callable[[], V], moment: float | Ma
         goal = await cursor_at(log, moment)
         await _refuse_unknown(log, view(), moment, goal)
     seen = view()
-    await _replay(log, seen, await _start_position(log, seen, goal), goal)
+    await _replay(log, seen, await _start_position(log, seen, goal), goal, progress)
     return seen
 
 
@@ -120,7 +126,10 @@ async def _advice(log: Log, view: View, first: Cursor) -> str:
     return f"Snapshots cover it from the cursor {oldest.offsets} on: use that one or a later one."
 
 
-async def _replay(log: Log, view: View, start: Cursor, goal: Cursor) -> None:
+async def _replay(
+    log: Log, view: View, start: Cursor, goal: Cursor, progress: Callable[[int, int], None] | None
+) -> None:
+    everything, done = sum(max(0, end - start[partition]) for partition, end in goal.items()), 0
     for partition, end in goal.items():
         offset = start[partition]
         while offset < end:
@@ -128,4 +137,7 @@ async def _replay(log: Log, view: View, start: Cursor, goal: Cursor) -> None:
             if not pages:
                 break
             view.apply_page(pages[0])
+            done += pages[0].next_offset - offset
             offset = pages[0].next_offset
+            if progress is not None:
+                progress(done, everything)

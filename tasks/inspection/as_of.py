@@ -1,5 +1,6 @@
 """The state of the tasks now, or as it was at a moment."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from ...consumers.views.as_of import as_of
@@ -22,7 +23,9 @@ async def cursor_at(journal: AsyncJournal, moment: float | None = None) -> Curso
     return (await log.bounds()).end if moment is None else await end_of_past(log, moment)
 
 
-async def view_as_of(journal: AsyncJournal, moment: float | None = None) -> ViewAsOf:
-    """The state of the tasks at `moment`, in seconds since the epoch; None is now."""
+async def view_as_of(
+    journal: AsyncJournal, moment: float | None = None, progress: Callable[[int, int], None] | None = None
+) -> ViewAsOf:
+    """The state of the tasks at `moment`, in seconds since the epoch; None is now. For `progress` see `as_of`."""
     cursor = await cursor_at(journal, moment)
-    return ViewAsOf(await as_of(journal, TaskView, cursor), cursor)
+    return ViewAsOf(await as_of(journal, TaskView, cursor, progress), cursor)

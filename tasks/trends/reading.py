@@ -1,6 +1,6 @@
 """Read the trends of a window from the journal, from the state as of its beginning on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from ...consumers.limits import SCAN_STEP_EVENTS
@@ -16,7 +16,7 @@ from ..state.view import TaskView
 from .view import TrendView
 from .window import Window
 
-# Is called with the number of events read and their total.
+# Is called with the number of events read and their total, those before the window included that give the state there.
 Progress = Callable[[int, int], None]
 
 
@@ -47,11 +47,10 @@ async def read_trends(
     """
     window = Window.between(since, until, (until - since) / TREND_BUCKETS_DEFAULT if width is None else width)
     log = await journal.open()
-    start = await _standing_at(journal, log, since)
-    goal = await cursor_at(journal, until)
+    goal, reported = await cursor_at(journal, until), _Reported(progress)
+    start = await _standing_at(journal, log, since, goal, reported)
     view = TrendView(window, start.view)
-    everything = sum(max(0, end - start.cursor.get(partition, 0)) for partition, end in goal.items())
-    done = 0
+    reported.whole = reported.done + _between(start.cursor, goal)
     for partition, end in goal.items():
         offset = start.cursor.get(partition, 0)
         while offset < end:
@@ -59,17 +58,44 @@ async def read_trends(
             if not pages:
                 break  # the last ones are repeats, which a read leaves out
             view.apply_page(pages[0])
-            done += pages[0].next_offset - offset
+            reported.add(pages[0].next_offset - offset)
             offset = pages[0].next_offset
-            if progress is not None:
-                progress(done, everything)
     return TrendsAsOf(view, goal, await history_begins(log))
 
 
-async def _standing_at(journal: AsyncJournal, log: Log, since: float) -> ViewAsOf:
+class _Reported:
+    """The progress of both readings, of what gives the state where the window begins and of the window, as one."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self.done = self.whole = 0
+
+    def add(self, events: int) -> None:
+        """Report that so many more events of the window were read."""
+        self.done += events
+        if self._progress is not None:
+            self._progress(self.done, self.whole)
+
+    def before(self, rest: int) -> Progress:
+        """Return a progress of what is before the window, which has `rest` events."""
+
+        def report(done: int, everything: int) -> None:
+            self.whole = everything + rest
+            self.add(done - self.done)
+
+        return report
+
+
+def _between(start: Mapping[int, int], end: Mapping[int, int]) -> int:
+    """Return the number of positions between two cursors."""
+    return sum(max(0, stop - start.get(partition, 0)) for partition, stop in end.items())
+
+
+async def _standing_at(journal: AsyncJournal, log: Log, since: float, goal: Cursor, reported: _Reported) -> ViewAsOf:
     """Return the state at `since`; where retention has removed that, the state where the log begins."""
+    rest = _between(await cursor_at(journal, since), goal)
     try:
-        return await view_as_of(journal, since)
+        return await view_as_of(journal, since, reported.before(rest))
     except HistoryTruncated:
         first = (await log.bounds()).first
         return ViewAsOf(await as_of(journal, TaskView, first), first)
