@@ -16,6 +16,8 @@ from litestar.types import ControllerRouterHandler
 from ..journal.async_journal import AsyncJournal
 from .authentication import middleware
 from .backend import Backend
+from .commands.routes import list_commands, show_command, start_command, stop_command
+from .commands.running import Commands
 from .description import document_problems, paths_of
 from .events.appending import EventAppender
 from .events.hub import Hub
@@ -63,6 +65,10 @@ ROUTES: Final[Sequence[ControllerRouterHandler]] = (
     remote_workers,
     track,
     show_trends,
+    start_command,
+    list_commands,
+    show_command,
+    stop_command,
     *TASK_ROUTES,
 )
 _DESCRIPTION: Final = (
@@ -79,11 +85,12 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
     """
     settings = Settings() if settings is None else settings
     backend = Backend(journal)
-    remote, operation = RemoteWorkers(backend), Operation(backend)
+    remote, operation, commands = RemoteWorkers(backend), Operation(backend), Commands(backend)
     hub, tracked, recent = Hub(backend), TrackedRequests(backend, settings.keyring), RecentTrends(backend)
     parts = {
         "backend": backend,
         "appender": EventAppender(backend, hub),
+        "commands": commands,
         "hub": hub,
         "operation": operation,
         "recent": recent,
@@ -100,7 +107,13 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         async with backend.running(), hub.running(), anyio.create_task_group() as tasks:
-            for run in (remote.run, tracked.run, recent.run, *(() if topchef is None else (topchef.bells.run,))):
+            for run in (
+                remote.run,
+                tracked.run,
+                recent.run,
+                commands.run,
+                *(() if topchef is None else (topchef.bells.run,)),
+            ):
                 tasks.start_soon(run)
             yield
             tasks.cancel_scope.cancel()

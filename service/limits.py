@@ -221,3 +221,28 @@ TREND_QUEUES: Final = 20
 TREND_QUEUES_LISTED_MAX: Final = 100
 # How many kinds of failures and how many expired workers an answer names.
 TREND_INCIDENTS: Final = 50
+
+# -- commands on many tasks --------------------------------------------------------------------------------------------
+
+# How many commands run at once, and how many are listed: those of so many seconds.
+COMMANDS_RUNNING_MAX: Final = 4
+COMMANDS_KEPT: Final = 200
+COMMANDS_KNOWN_SECONDS: Final = 86_400.0
+# How many tasks a command acts on at most, how many a second by default and at most, and how many at the same time.
+COMMAND_TASKS_MAX: Final = 1_000_000
+COMMAND_RATE: Final = 100.0
+COMMAND_RATE_MAX: Final = 2_000.0
+COMMAND_ACTS_AT_ONCE: Final = 16
+# In how many portions a second it divides its work, and how often a slow one looks whether it was stopped, in seconds.
+COMMAND_PORTIONS_PER_SECOND: Final = 10
+COMMAND_LOOK_SECONDS: Final = 0.5
+# How many tasks a dry run shows.
+COMMAND_SAMPLE: Final = 20
+# A command says how far it is this often, in seconds; one that is silent for so long was abandoned.
+COMMAND_PROGRESS_SECONDS: Final = 5.0
+COMMAND_SILENCE_SECONDS: Final = 30.0
+# How often it tries to act on a task while the journal is away, and how long it may take to write its end, in seconds.
+COMMAND_TRIES: Final = 10
+COMMAND_END_SECONDS: Final = 3.0
+
+assert 3 * COMMAND_PROGRESS_SECONDS < COMMAND_SILENCE_SECONDS, "a late report is no silence"

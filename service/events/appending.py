@@ -24,7 +24,12 @@ from .hub import Hub
 from .known_keys import KnownKeys, Used, behind, writer_of
 
 _QUEUE_NAMES: Final = CONTROL_NAMES.union(
-    names.TASK_EVENTS, names.WORKER_EVENTS, names.QUEUE_EVENTS, names.LOCK_EVENTS, names.SCHEDULE_EVENTS
+    names.TASK_EVENTS,
+    names.WORKER_EVENTS,
+    names.QUEUE_EVENTS,
+    names.LOCK_EVENTS,
+    names.SCHEDULE_EVENTS,
+    names.COMMAND_EVENTS,
 )
 
 

@@ -78,6 +78,13 @@ SCHEDULE_EVENTS: Final = (
     SCHEDULE_CLEARED,
 )
 
+# Of commands on many tasks, which a service carries out.
+COMMAND_STARTED: Final = "command.started"
+COMMAND_PROGRESSED: Final = "command.progressed"
+COMMAND_STOPPING: Final = "command.stopping"
+COMMAND_ENDED: Final = "command.ended"
+
+COMMAND_EVENTS: Final = (COMMAND_STARTED, COMMAND_PROGRESSED, COMMAND_STOPPING, COMMAND_ENDED)
 SERVICE_EVENTS: Final = (SERVICE_REGISTERED, SERVICE_CHANGED, SERVICE_CHECKED_IN)
 
 # The queue of a service's jobs has this before the id of the service.

@@ -15,7 +15,14 @@ def test_documents_show_every_command() -> None:
 
 
 def test_documents_name_every_event() -> None:
-    own = (names.TASK_EVENTS, names.WORKER_EVENTS, names.QUEUE_EVENTS, names.LOCK_EVENTS, names.SCHEDULE_EVENTS)
+    own = (
+        names.TASK_EVENTS,
+        names.WORKER_EVENTS,
+        names.QUEUE_EVENTS,
+        names.LOCK_EVENTS,
+        names.SCHEDULE_EVENTS,
+        names.COMMAND_EVENTS,
+    )
     events = [name for group in own for name in group]
     missing = [name for name in events if name not in pages()]
     assert not missing, f"no page says what these events mean: {missing}"

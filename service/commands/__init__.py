@@ -1,0 +1,1 @@
+"""Commands on all tasks that match a filter: one audited, rate-limited command instead of many requests."""

@@ -1,0 +1,223 @@
+"""POST /commands, GET /commands, GET /commands/{command} and POST /commands/{command}/stop."""
+
+import time
+from typing import Annotated, Any, cast
+
+import msgspec
+from litestar import Response, get, post
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody, PathParameter
+
+from ...tasks.answers.tasks import TaskLineAnswer, task_line
+from ...tasks.labels import Labels
+from ...tasks.state.state import TaskState
+from ..backend import Backend
+from ..limits import (
+    ACTS_MAX,
+    ARGUMENT_CHARACTERS_MAX,
+    COMMAND_RATE,
+    COMMAND_RATE_MAX,
+    COMMAND_SAMPLE,
+    COMMAND_TASKS_MAX,
+    LIST_EVENTS_MAX,
+)
+from ..problems import Problem
+from ..tasks.filtering import TaskFilter
+from ..tasks.parameters import ACTING, NO_REASON, READING, AnyRequest, Reason, actor, filter_of
+from ..tasks.scanning import submissions_of
+from .running import Commands
+from .selecting import STATES, Choice, chosen
+from .state import Action, CommandState
+
+CommandId = Annotated[str, PathParameter(max_length=200, description="The id of a command.")]
+
+
+class CommandFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The filter of a command: that of `GET /tasks`, and `exception`, a text in the error of a dead letter.
+
+    Times are absolute ones, or such as `10m`; `since` and `until` bound the submission.
+    """
+
+    name: str | None = None
+    queue: str | None = None
+    state: Annotated[str, msgspec.Meta(pattern="^(ready|claimed|failed)$")] | None = None
+    tag: str | None = None
+    argument: Annotated[str, msgspec.Meta(max_length=ARGUMENT_CHARACTERS_MAX)] | None = None
+    worker: str | None = None
+    since: str | None = None
+    until: str | None = None
+    exception: str | None = None
+
+
+class CommandRequest(Reason, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A command: an action on the tasks that match `filter`, on those in `tasks`, or on `all` that it can change.
+
+    Requeue and purge act on dead letters, revoke on tasks that wait or run. It acts on at most `limit` tasks, `rate` of
+    them a second. With `dry_run` nothing is changed: the answer counts the tasks, and shows the first ones.
+    """
+
+    action: Action
+    filter: CommandFilter | None = None
+    tasks: Annotated[list[str], msgspec.Meta(max_length=ACTS_MAX)] = msgspec.field(default_factory=list)
+    all: bool = False
+    rate: Annotated[float, msgspec.Meta(gt=0, le=COMMAND_RATE_MAX)] = COMMAND_RATE
+    limit: Annotated[int, msgspec.Meta(ge=1, le=COMMAND_TASKS_MAX)] = COMMAND_TASKS_MAX
+    dry_run: bool = False
+
+
+class CommandAnswer(msgspec.Struct, frozen=True):
+    """A command. `state` is running, stopping, done, stopped, interrupted, failed, or abandoned after a long silence.
+
+    Of the `matched` tasks `done` were acted on; `changed` of them changed, and `in_vain` did not, as they had moved on.
+    Times are seconds since the epoch.
+    """
+
+    command: str
+    action: str
+    state: str
+    by: str
+    reason: str | None
+    filter: dict[str, Any]
+    rate: float
+    matched: int
+    done: int
+    changed: int
+    in_vain: int
+    started_at: float
+    seen_at: float
+    stopping_by: str | None
+    error: str | None
+
+
+class CommandList(msgspec.Struct, frozen=True):
+    """The commands of the last day, the one started last first."""
+
+    commands: list[CommandAnswer]
+
+
+class DryRunAnswer(msgspec.Struct, frozen=True):
+    """How many tasks the command would act on, and the first of them; `complete` is false if there may be more."""
+
+    matched: int
+    complete: bool
+    sample: list[TaskLineAnswer]
+    dry_run: bool = True
+
+
+@post(
+    "/commands",
+    opt=ACTING,
+    status_code=202,
+    responses={200: ResponseSpec(DryRunAnswer, description="A dry run.", generate_examples=False)},
+)
+async def start_command(
+    request: AnyRequest,
+    backend: NamedDependency[Backend],
+    commands: NamedDependency[Commands],
+    data: JSONBody[CommandRequest],
+) -> Response[CommandAnswer]:
+    """Requeue, purge or revoke all tasks that match: one command, which goes on behind this request at its rate.
+
+    The journal says who started it and why, how it progresses and how it ended; the events of the tasks name it.
+    """
+    choice = _choice(data)
+    if data.dry_run:
+        return cast("Response[CommandAnswer]", Response(await _dry_run(backend, choice, data.limit), status_code=200))
+    said = {"tasks": data.tasks} if data.tasks else _said(data.filter or CommandFilter(), choice.wanted)
+    command = await commands.start(
+        choice, said, rate=data.rate, limit=data.limit, by=actor(request), reason=data.reason
+    )
+    return Response(_answer(await commands.find(command)), status_code=202)
+
+
+@get("/commands", opt=READING)
+async def list_commands(commands: NamedDependency[Commands]) -> CommandList:
+    """List the commands of the last day."""
+    found = [await commands.find(each) for each in reversed((await commands.view()).commands)]
+    return CommandList([_answer(each) for each in found])
+
+
+@get("/commands/{command:str}", opt=READING)
+async def show_command(commands: NamedDependency[Commands], command: CommandId) -> CommandAnswer:
+    """Show one command: how far it has come, or how it ended."""
+    return _answer(await commands.find(command))
+
+
+@post("/commands/{command:str}/stop", opt=ACTING, status_code=200)
+async def stop_command(
+    request: AnyRequest,
+    commands: NamedDependency[Commands],
+    command: CommandId,
+    data: JSONBody[Reason | None] = None,
+) -> CommandAnswer:
+    """Stop a command, in whatever process of the service it runs; what it has done stays done."""
+    return _answer(await commands.stop(command, actor(request), (data or NO_REASON).reason))
+
+
+def _said(given: CommandFilter, wanted: TaskFilter) -> dict[str, Any]:
+    """Return a filter as the journal keeps it, its moments in seconds since the epoch."""
+    moments = {name: at for name, at in (("since", wanted.since), ("until", wanted.until)) if at is not None}
+    return {**msgspec.to_builtins(given), **moments}
+
+
+def _choice(said: CommandRequest) -> Choice:
+    wanted, error = TaskFilter(), None
+    if said.filter is not None:
+        fields = msgspec.structs.asdict(said.filter)
+        error = fields.pop("exception") or None
+        wanted = filter_of(**fields)
+    narrow = not (wanted.is_wide and wanted.state is None) or error is not None
+    if bool(said.tasks) + narrow + said.all != 1:
+        raise Problem(
+            400, "vague-choice", "expected exactly one of the three: `filter` with a field, `tasks`, or `all`"
+        )
+    possible = STATES[said.action]
+    if wanted.state is not None and wanted.state not in possible:
+        names = " or ".join(sorted(each.name.lower() for each in possible))
+        raise Problem(
+            400, "bad-state", f"{said.action} acts on tasks that are {names}, not {wanted.state.name.lower()}"
+        )
+    if error is not None and said.action == "revoke":
+        raise Problem(400, "bad-filter", "`exception` chooses dead letters, which are requeued or purged")
+    return Choice(said.action, wanted, error, said.tasks)
+
+
+async def _dry_run(backend: Backend, choice: Choice, limit: int) -> DryRunAnswer:
+    """Count the tasks; where their submissions have to be read, at most about `LIST_EVENTS_MAX` of them."""
+    matched, looked_at, sample, complete = 0, 0, list[TaskState](), True
+    async for portion, count in chosen(backend, choice):
+        sample += portion[: COMMAND_SAMPLE - len(sample)]
+        matched, looked_at = matched + len(portion), looked_at + count
+        if choice.wanted.reads_submissions and looked_at >= LIST_EVENTS_MAX:
+            complete = False
+            break
+    lines = [task_line(task, Labels()) for task in sample]
+    said = await submissions_of(await backend.journal.open(), sample)
+    labelled = [
+        line
+        if line.task not in said
+        else msgspec.structs.replace(line, summary=said[line.task].summary or None, tags=list(said[line.task].tags))
+        for line in lines
+    ]
+    return DryRunAnswer(min(matched, limit), complete, labelled)
+
+
+def _answer(found: CommandState) -> CommandAnswer:
+    return CommandAnswer(
+        command=found.command,
+        action=found.action,
+        state=found.state_at(time.time()),
+        by=found.by,
+        reason=found.reason,
+        filter=found.filter,
+        rate=found.rate,
+        matched=found.matched,
+        done=found.progress.done,
+        changed=found.progress.changed,
+        in_vain=found.progress.in_vain,
+        started_at=found.started_at,
+        seen_at=found.seen_at,
+        stopping_by=found.stopping_by,
+        error=found.error,
+    )
