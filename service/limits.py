@@ -169,6 +169,8 @@ TOPCHEF_PATH: Final = "/topchef"
 TOPCHEF_QUEUE_SECONDS: Final = 1.0
 # How many jobs of a queue one answer has.
 TOPCHEF_QUEUE_JOBS: Final = 10
+# How many jobs an answer lists by their states, of a service or of all of them: those that were submitted last.
+TOPCHEF_LISTED_JOBS: Final = 1_000
 # How many jobs of a service one answer describes in full: those that were submitted last.
 TOPCHEF_DETAILED_JOBS: Final = 1_000
 # How long a claim may wait for a job, in seconds.

@@ -48,7 +48,7 @@ class Claimed(msgspec.Struct):
 async def list_jobs_of_service(request: AnyRequest, topchef: NamedDependency[TopChef], service: ServiceId) -> Answer:
     """Describe the jobs of a service in the order of their submission; of many those that were submitted last."""
     found = topchef.registry.find(service)
-    jobs = topchef.reader.of(found.queue)[-TOPCHEF_DETAILED_JOBS:]
+    jobs = topchef.reader.of(found.queue, TOPCHEF_DETAILED_JOBS)
     schemas = meta.jobs_of_service(msgspec.json.decode(found.job_registration_schema))
     return topchef.answer(request, await topchef.reader.details(jobs), schemas)
 
@@ -173,10 +173,10 @@ async def _changed(request: AnyRequest, topchef: TopChef, known: KnownJob) -> Kn
 async def show_following(request: AnyRequest, topchef: NamedDependency[TopChef], job: JobId) -> Response[None]:
     """Lead to the job of the same service that was submitted next; 204 if there is none."""
     found = await topchef.reader.find(job.lower())
-    for place in topchef.backend.view.jobs.of(found.queue):
-        if place > found.place:
-            return Response(None, status_code=302, headers={"Location": topchef.addresses.job(request, place.id)})
-    return Response(None, status_code=204)
+    following = topchef.backend.view.jobs.after(found.queue, found.place)
+    if following is None:
+        return Response(None, status_code=204)
+    return Response(None, status_code=302, headers={"Location": topchef.addresses.job(request, following.id)})
 
 
 JOB_ROUTES: Final = (

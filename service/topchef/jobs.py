@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -19,6 +18,7 @@ from ...tasks.state.jobs import FinishedJob, Place, finished_job, is_job_queue, 
 from ...tasks.state.state import TaskState
 from ...tasks.state.transitions import State
 from ..backend import Backend
+from ..limits import TOPCHEF_LISTED_JOBS
 from .addresses import is_uuid, iso
 from .errors import unknown
 
@@ -138,15 +138,15 @@ class JobReader:
                 return KnownJob(place, task.queue, task.state, finished=end)
         raise unknown("job", job, is_id=is_uuid(job))
 
-    def of(self, queue: str) -> list[KnownJob]:
-        """Return the jobs of a queue that the view knows, in the order of their submission."""
-        return [job for place in self._backend.view.jobs.of(queue) if (job := self.known(place.id)) is not None]
+    def of(self, queue: str, most: int = TOPCHEF_LISTED_JOBS) -> list[KnownJob]:
+        """Return the jobs of a queue that were submitted last, so many at most, in that order."""
+        return [job for place in self._backend.view.jobs.of(queue, most) if (job := self.known(place.id)) is not None]
 
     def all(self) -> list[KnownJob]:
-        """Return the jobs of all services, in the order of their submission."""
+        """Return the jobs of all services that were submitted last, in that order."""
         jobs = [job for queue in self._backend.view.jobs.queues() for job in self.of(queue)]
         jobs.sort(key=lambda job: job.place)
-        return jobs
+        return jobs[-TOPCHEF_LISTED_JOBS:]
 
     def unfinished(self, queue: str) -> Iterable[TaskState]:
         """Yield the jobs of a queue that have not ended, in the order of their submission."""
@@ -233,13 +233,3 @@ def _error(job: KnownJob, facts: ExceptionFacts) -> Any:
         return None
     text = facts.text or ("" if facts.name else "its listeners have fallen silent, its last one too")
     return {"name": facts.name or "ListenerLost", "text": text, "traceback": facts.traceback}
-
-
-def newest(jobs: Sequence[KnownJob], most: int) -> Sequence[KnownJob]:
-    """Return the jobs that were submitted last, in the order of their submission."""
-    return jobs[-most:]
-
-
-def first(tasks: Iterable[TaskState], most: int) -> list[TaskState]:
-    """Return so many of the first tasks."""
-    return list(islice(tasks, most))

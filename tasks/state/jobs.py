@@ -5,8 +5,8 @@ the part knows two things more: which jobs of a service are not finished, in the
 ones were finished lately. Both orders follow from the submissions alone, so partitions may be read in any order.
 """
 
-from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -106,9 +106,15 @@ class Jobs(Part[str, FinishedJob, EventContext]):
         if task.kind.job and task.id not in self:
             self.with_notes.add(task.id)
 
-    def of(self, queue: str) -> Iterator[Place]:
-        """Yield the places of all jobs of a queue that the part knows, in the order of their submission."""
-        yield from sorted([*self._finished.get(queue, _NONE), *self.unfinished.get(queue, _NONE)])
+    def of(self, queue: str, most: int) -> Sequence[Place]:
+        """Return the places of the jobs of a queue that were submitted last, so many at most, in that order."""
+        return sorted([*self._finished.get(queue, _NONE)[-most:], *self.unfinished.get(queue, _NONE)[-most:]])[-most:]
+
+    def after(self, queue: str, place: Place) -> Place | None:
+        """Return the place of the job of a queue that was submitted next; None if there is none."""
+        lists = (self._finished.get(queue, _NONE), self.unfinished.get(queue, _NONE))
+        following = [places[index] for places in lists if (index := bisect_right(places, place)) < len(places)]
+        return min(following, default=None)
 
     def queues(self) -> Iterable[str]:
         """Return the queues that have, or have had, jobs."""

@@ -68,7 +68,7 @@ def test_job_keeps_its_place_until_it_has_ended() -> None:
     log.claim("a", "w")
     log.end_attempt(names.SUCCEEDED, "a", "w")
     assert [place.id for place in log.view.jobs.unfinished[QUEUE]] == ["b"]
-    assert [place.id for place in log.view.jobs.of(QUEUE)] == ["a", "b"]
+    assert [place.id for place in log.view.jobs.of(QUEUE, 100)] == ["a", "b"]
     assert (log.view.jobs["a"].state, log.view.jobs["a"].changed) == (State.SUCCEEDED, log.end - 1)
     assert list(log.view.jobs.queues()) == [QUEUE]
 
@@ -93,7 +93,7 @@ def test_only_the_newest_finished_jobs_are_kept(monkeypatch: pytest.MonkeyPatch)
         log.submit(job, queue=QUEUE)
     for job in ("d", "a", "c"):
         log.write(names.REVOKED, task=job)
-    assert [place.id for place in log.view.jobs.of(QUEUE)] == ["b", "c", "d"]
+    assert [place.id for place in log.view.jobs.of(QUEUE, 100)] == ["b", "c", "d"]
     assert set(log.view.jobs) == {"c", "d"}
 
 
@@ -107,6 +107,18 @@ def test_notes_of_a_job_are_known_until_it_ends() -> None:
     log.write(names.REVOKED, task="a")
     log.write(names.NOTED, task="a", result={})
     assert log.view.jobs.with_notes == set()
+
+
+def test_newest_and_following_jobs_are_found_among_all() -> None:
+    log = Ledger()
+    for job in ("a", "b", "c", "d"):
+        log.submit(job, queue=QUEUE)
+    for job in ("b", "d"):
+        log.write(names.REVOKED, task=job)
+    found, places = log.view.jobs, log.view.jobs.of(QUEUE, 100)
+    assert [place.id for place in found.of(QUEUE, 3)] == ["b", "c", "d"]
+    assert [found.after(QUEUE, place) for place in places] == [*places[1:], None]
+    assert found.of("topchef.other", 3) == []
 
 
 MOVES = st.sampled_from(["note", "submit", "claim", "succeed", "fail", "requeue", "revoke", "release", "expire"])
@@ -129,7 +141,7 @@ def _move(log: Ledger, move: str, job: str) -> None:
 
 
 def _told(view: TaskView) -> Any:
-    ids = [place.id for place in view.jobs.of(QUEUE)]
+    ids = [place.id for place in view.jobs.of(QUEUE, 100)]
     return view.jobs.unfinished.get(QUEUE, []), dict(view.jobs), ids, (dict(view.services), view.jobs.with_notes)
 
 
