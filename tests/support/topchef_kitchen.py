@@ -31,17 +31,18 @@ class AsyncSquares(AsyncServiceListener):
 
 
 class Blocked(ServiceListener):
-    """Runs a job for as long as the test wants: `began` is set in it, and it waits for `go`."""
+    """Runs a job for as long as the test wants: `began` is set in it, it waits for `go`, and may have an `answer`."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.began = threading.Event()
         self.go = threading.Event()
+        self.answer: dict[str, int] | None = None
 
     def run(self, parameters: Any) -> Any:
         self.began.set()
         assert self.go.wait(DONE_SECONDS)
-        return {"square": parameters["n"] ** 2}
+        return {"square": parameters["n"] ** 2} if self.answer is None else self.answer
 
 
 def new_service(base: str, name: str = "squares") -> Service:

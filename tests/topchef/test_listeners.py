@@ -1,0 +1,184 @@
+"""Several listeners of one service: they share its jobs, take over from dead ones, and outlive their network."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from journeyman.service.settings import Settings
+from journeyman.topchef import AccessDeniedError, ClaimLostError, Client, NetworkError
+from journeyman.topchef.calls import service_jobs
+from support.link import link_to
+from support.service import keyring, service_here
+from support.topchef_kitchen import DONE_SECONDS, PARAMETERS, Blocked, Squares, new_service
+from support.waiting import wait_until
+
+TESTS = Path(__file__).parents[1]
+JOBS = 1_000
+NUMBERS = range(100, 100 + JOBS)
+LISTENERS = 4
+SHORT_LEASE_MS = 1_000
+
+
+@contextmanager
+def listener_process(base: str, service: str, name: str) -> Iterator["subprocess.Popen[str]"]:
+    """A listener in a process of its own."""
+    program = TESTS / "support" / "topchef_listener.py"
+    process = subprocess.Popen(
+        [sys.executable, str(program), base, service, str(SHORT_LEASE_MS), name],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def test_job_of_a_killed_listener_is_run_by_another(ours: str) -> None:
+    service = new_service(ours, "killed")
+    with listener_process(ours, service.id, "first") as first:
+        assert first.stdout is not None
+        job = service.new_job({"n": 12, "hang": "first"})
+        assert first.stdout.readline() == "began 12\n"
+        with listener_process(ours, service.id, "second") as second:
+            assert second.stdout is not None
+            assert service.new_job({"n": 2}).wait(DONE_SECONDS) == {"square": 4}
+            assert second.stdout.readline() == "began 2\n"
+            assert job.status == "WORKING"
+            first.kill()
+            assert job.wait(DONE_SECONDS) == {"square": 144}
+            assert second.stdout.readline() == "began 12\n"
+
+
+def test_thousand_jobs_get_each_its_own_result(ours: str) -> None:
+    service = new_service(ours, "thousand")
+    ran: Counter[int] = Counter()
+
+    class Counting(Squares):
+        def run(self, parameters: dict[str, int]) -> dict[str, int]:
+            ran[parameters["n"]] += 1
+            return {"square": parameters["n"] ** 2}
+
+    errors: list[Exception] = []
+    with ExitStack() as stack, ThreadPoolExecutor(LISTENERS) as pool:
+        for _ in range(LISTENERS):
+            stack.enter_context(Counting(ours, service.id, on_error=errors.append))
+        jobs = dict(pool.map(lambda n: (n, service.new_job({"n": n}).id), NUMBERS))
+        wait_until(lambda: ran.total() >= JOBS, "all jobs to run", 2 * DONE_SECONDS)
+    details = {line["id"]: line for line in Client(ours).transport.run(service_jobs(service.id))}
+    assert {n: details[id_]["results"] for n, id_ in jobs.items()} == {n: {"square": n * n} for n in NUMBERS}
+    assert {line["status"] for line in details.values()} == {"COMPLETED"}
+    assert len(details) == JOBS
+    assert ran == dict.fromkeys(NUMBERS, 1)
+    assert not errors
+
+
+def test_listener_outlives_a_silent_network(ours: str) -> None:
+    service = new_service(ours, "silence")
+    errors: list[Exception] = []
+    with link_to(ours) as link:
+        listener = Blocked(link.address, service.id, request_timeout=0.3, on_error=errors.append)
+        with listener:
+            job = service.new_job({"n": 3})
+            assert listener.began.wait(DONE_SECONDS)
+            link.fall_silent()
+            listener.go.set()
+            wait_until(lambda: errors, "the report to be in vain", DONE_SECONDS)
+            assert job.status == "WORKING"
+            link.mend()
+            assert job.wait(DONE_SECONDS) == {"square": 9}
+            link.cut()
+            other = service.new_job({"n": 4})
+            seen = len(errors)
+            wait_until(lambda: len(errors) > seen, "a request to be refused", DONE_SECONDS)
+            link.mend()
+            assert other.wait(DONE_SECONDS) == {"square": 16}
+    assert all(isinstance(error, NetworkError) for error in errors)
+
+
+def test_late_report_of_a_lost_claim_changes_nothing(ours: str) -> None:
+    service = new_service(ours, "late")
+    errors: list[Exception] = []
+    with link_to(ours) as link:
+        cut_off = Blocked(link.address, service.id, lease_ms=SHORT_LEASE_MS, on_error=errors.append)
+        with cut_off:
+            job = service.new_job({"n": 5})
+            assert cut_off.began.wait(DONE_SECONDS)
+            link.cut()
+            with Squares(ours, service.id):
+                assert job.wait(DONE_SECONDS) == {"square": 25}
+            cut_off.answer = {"square": 0}
+            details = job.job_details
+            link.mend()
+            cut_off.go.set()
+            wait_until(lambda: any(isinstance(e, ClaimLostError) for e in errors), "the refusal", DONE_SECONDS)
+            assert job.job_details == details
+            cut_off.answer = None
+            assert service.new_job({"n": 6}).wait(DONE_SECONDS) == {"square": 36}
+
+
+def test_long_job_keeps_its_claim(ours: str) -> None:
+    service = new_service(ours, "long")
+    job = service.new_job({"n": 7})
+    errors: list[Exception] = []
+    with Blocked(ours, service.id, lease_ms=SHORT_LEASE_MS, on_error=errors.append) as first:
+        assert first.began.wait(DONE_SECONDS)
+        with Squares(ours, service.id, on_error=errors.append):
+            with pytest.raises(TimeoutError):
+                job.wait(3 * SHORT_LEASE_MS / 1_000)
+            assert service.new_job({"n": 8}).wait(DONE_SECONDS) == {"square": 64}
+            first.go.set()
+            assert job.wait(DONE_SECONDS) == {"square": 49}
+    assert not errors
+
+
+def test_stop_gives_back_what_was_claimed_meanwhile(ours: str) -> None:
+    service = new_service(ours, "stopped")
+    listener = Squares(ours, service.id)
+    job = service.new_job({"n": 8})
+    listener.stop()
+    assert not listener.run_iteration()
+    assert job.status == "REGISTERED"
+    with Squares(ours, service.id):
+        assert job.wait(DONE_SECONDS) == {"square": 64}
+
+
+def test_error_that_on_error_raises_ends_the_listener(ours: str) -> None:
+    service = new_service(ours, "fatal")
+
+    class Strict(Squares):
+        def on_error(self, error: Exception) -> None:
+            raise error
+
+    service.new_job({"n": -1})
+    listener = Strict(ours, service.id).start()
+    with pytest.raises(ArithmeticError, match="-1 is negative"):
+        listener.join(DONE_SECONDS)
+
+
+def test_key_is_a_parameter_or_in_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(port=0, keyring=keyring("cook read,submit,work secret-of-the-cook-who-cooks"))
+    with service_here(f"sqlite:///{tmp_path}/keys.db", settings) as address:
+        base = f"{address}/topchef"
+        with pytest.raises(AccessDeniedError):
+            Client(base).services.keys()
+        listener = Squares.new_service(base, "keyed", "", PARAMETERS, api_key="secret-of-the-cook-who-cooks")
+        monkeypatch.setenv("TOPCHEF_API_KEY", "secret-of-the-cook-who-cooks")
+        job = Client(base).services[listener.id].new_job({"n": 9}, validator_factory=None)
+        assert listener.run_iteration()
+        assert job.result == {"square": 81}
+        monkeypatch.setenv("TOPCHEF_API_KEY", "wrong")
+        stranger = Squares(base, listener.id).start()
+        with pytest.raises(AccessDeniedError) as caught:
+            stranger.join(DONE_SECONDS)
+        assert "wrong" not in str(caught.value)
