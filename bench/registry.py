@@ -8,6 +8,7 @@ from journeyman.bench import (
     chains,
     drain,
     fan_out,
+    first_paint,
     http,
     ids,
     kafka,
@@ -65,6 +66,7 @@ MEASUREMENTS: Final = (
     Measurement(
         "service-jobs", "jobs of a service over HTTP, and its idle queue, beside a bare route", services.embedded
     ),
+    Measurement("first-paint", "the page in a browser with a long backlog, beside a bare route", first_paint.embedded),
     Measurement("takeover", "how soon a killed worker's task is claimed by another", workforce.takeover),
     Measurement("http-append-one", "appends over HTTP one by one, beside the journal in this process", http.one_by_one),
     Measurement("http-append-batch", "appends over HTTP in batches, beside the same in this process", http.in_batches),

@@ -22,7 +22,7 @@ def test_root_is_the_page_for_browsers_and_data_for_programs(address: str) -> No
 def test_all_addresses_of_the_page_are_relative(address: str) -> None:
     with client(address) as http:
         page = http.get("/", headers=BROWSER).text
-        found = re.findall(r'(?:src|href)="([^"]+)"', page)
+        found = re.findall(r'(?:src|href)="(page/[^"]+)"', page)
         assert found
         for each in found:
             assert re.fullmatch(r"page/[0-9a-f]{16}/[a-z_/]+\.(js|css|svg)", each)

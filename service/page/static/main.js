@@ -156,6 +156,7 @@ document.addEventListener("visibilitychange", () => {
 // -- the frame -----------------------------------------------------------------------------------------------------
 
 function draw() {
+  if (!root.described) root.replaceChildren(); // the document's own head, which was there for the first paint
   if (page.needsKey) return render(root, keyForm());
   const now = page.visit;
   if (!now) return;
@@ -305,4 +306,4 @@ signIn().then((owner) => {
     page.needsKey = true;
     draw();
   } else begin();
-}, (error) => render(root, h("main", { class: "door" }, h("h1", null, "Journeyman"), h("p", { class: "problem", role: "alert" }, `The service cannot be reached: ${error.message}`))));
+}, (error) => root.replaceChildren() ?? render(root, h("main", { class: "door" }, h("h1", null, "Journeyman"), h("p", { class: "problem", role: "alert" }, `The service cannot be reached: ${error.message}`))));

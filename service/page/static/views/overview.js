@@ -15,8 +15,8 @@ export const overview = {
   title: () => "Overview",
   nav: ["Overview", "g o"],
   async load(visit) {
-    trends(visit);
     const [status, running] = await Promise.all([visit.get("status"), visit.get("tasks", { state: "claimed", limit: RUNNING_SHOWN })]);
+    trends(visit); // behind the rest: reading the hour takes the service a while at first
     return { status, held: Map.groupBy(running.tasks, (each) => each.worker) };
   },
   touches: (event) => !event.name.startsWith("lock.") && event.name !== "task.noted",
