@@ -6,7 +6,7 @@ from typing import ClassVar
 import pytest
 from journeyman.journal.testing.conformance import LogConformance, ProcessConformance
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.usefixtures("soon_ahead")]
 
 
 class KafkaSuite:

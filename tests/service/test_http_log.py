@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from journeyman.journal.testing.conformance import LogConformance, ProcessConformance
+from journeyman.service.log.routes import ROUTER as LOG
 from support.service import service_here
 
 _numbers = itertools.count()
@@ -32,11 +33,19 @@ class OverHttp:
         return self.services.enter_context(service_here(self.behind(partitions)))
 
 
-class TestOverFile(OverHttp, LogConformance):
+class OfTheLogAlone(OverHttp):
+    """Services that have the routes of the log alone: to make those of all subjects takes longer than most tests."""
+
+    @pytest.fixture(autouse=True)
+    def _routes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("journeyman.service.app.ROUTES", (LOG,))
+
+
+class TestOverFile(OfTheLogAlone, LogConformance):
     one_clock = True
 
 
-class TestOverMemoryWithPartitions(OverHttp, LogConformance):
+class TestOverMemoryWithPartitions(OfTheLogAlone, LogConformance):
     partitions = 3
 
     def behind(self, partitions: int) -> str:
@@ -48,7 +57,8 @@ class TestProcesses(OverHttp, ProcessConformance):
 
 
 @pytest.mark.kafka
-class TestOverKafka(OverHttp, LogConformance):
+@pytest.mark.usefixtures("soon_ahead")
+class TestOverKafka(OfTheLogAlone, LogConformance):
     partitions = 3
 
     @pytest.fixture(autouse=True)
