@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
-from queue import Empty, SimpleQueue
+from queue import Empty
 from types import ModuleType
 from typing import Any, Final, Self
 
@@ -17,6 +17,7 @@ from .limits import SIGNAL_ECHO_SECONDS
 from .loading import tasks_by_name, tasks_of_module
 from .logs import configure
 from .settings import processes_default
+from .timed_queue import TimedQueue
 
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -68,7 +69,7 @@ class StopSignalListener:
     def __init__(self, stop_signals: Iterable[int] = _STOP_SIGNALS, exit_override: bool = True) -> None:
         self.stop_signals, self.exit_override = _checked_signals(stop_signals), exit_override
         self._received_at: float | None = None
-        self._waiting: SimpleQueue[None] = SimpleQueue()  # safe to use in a handler, unlike locks and events
+        self._waiting: TimedQueue[None] = TimedQueue()  # safe to use in a handler, unlike events
         if threading.current_thread() is not threading.main_thread():
             raise ValueError("a StopSignalListener receives signals only if the main thread creates it")
         self._before = {number: signal.signal(number, self._on_signal) for number in self.stop_signals}

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from queue import Empty, SimpleQueue
+from queue import Empty
 
 import msgspec
 
@@ -16,6 +16,7 @@ from ...tasks.definition import Task
 from ...tasks.errors import RevokedError, TaskTimeoutError
 from ...tasks.state.transitions import State
 from ..limits import HOOK_SECONDS_MAX, NEWEST_WEIGHT
+from ..timed_queue import TimedQueue
 from .pipeline import Job, Outcome, Tasks, failure, timeout_of, unanswered
 
 logger = logging.getLogger("journeyman.worker")
@@ -134,7 +135,7 @@ class Executor(ABC):
             loop = asyncio.get_running_loop()
 
         def ask() -> None:
-            answers: SimpleQueue[Outcome] = SimpleQueue()
+            answers: TimedQueue[Outcome] = TimedQueue()
             _in_thread(lambda: answers.put(failure(job, tasks, error, seconds)))
             try:
                 outcome = answers.get(timeout=HOOK_SECONDS_MAX)

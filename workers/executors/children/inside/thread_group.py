@@ -4,12 +4,13 @@ import math
 import socket
 import time
 from collections.abc import Callable, Sequence
-from queue import Empty, SimpleQueue
+from queue import Empty
 from typing import Final
 
 import msgspec
 
 from .....tasks.state.transitions import State
+from ....timed_queue import TimedQueue
 from ...pipeline import Job, Outcome, SessionLease, Tasks
 from ...reported import Reported
 from ...threads import ThreadExecutor
@@ -29,7 +30,7 @@ class Group:
         self, sock: socket.socket, permits: int, tasks: Tasks, places: int, *, abandon: bool, enforce_ms: int
     ) -> None:
         self._sock = sock
-        self._orders: SimpleQueue[Orders | None] = SimpleQueue()
+        self._orders: TimedQueue[Orders | None] = TimedQueue()
         self._reporter = Reporter(sock, self._collect)
         _LEASE.reported = self._reported = Reported(lambda: self._orders.put(None))
         self._executor = _Threads(
