@@ -1,6 +1,8 @@
 """The documentation names every command, option, event, setting and limit; metrics have a page with a test."""
 
-from docsite import drawings
+import re
+
+from docsite import drawings, lives
 from docsite.paths import CONFIGURATION
 from journeyman.cli.app import COMMANDS
 from journeyman.tasks.state import names
@@ -51,3 +53,24 @@ def test_each_page_stands_in_the_navigation_of_the_site() -> None:
     assert not missing, (
         f"add these pages to `nav` in tests/docsite/zensical.toml, under the heading where a reader looks: {missing}"
     )
+
+
+def test_lives_in_the_architecture_pass_the_files_of_the_drawings_in_order() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    for heading, steps in (("## The life of one event", lives.EVENT), ("## The life of one task", lives.TASK)):
+        section = text.partition(heading)[2].partition("\n## ")[0]
+        place = 0
+        for step in steps:
+            place = section.find(f"`{step.module}`", place)
+            assert place >= 0, f"{heading}: {step.module} ({step.what}) is not named behind the file of the step before"
+
+
+def test_files_that_the_architecture_names_exist() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rooms = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
+    named = re.findall(rf"`((?:{'|'.join(rooms)})/[\w/]+\.py)`", text)
+    assert len(named) > 40
+    missing = [name for name in named if not (ROOT / name).is_file()]
+    assert not missing
+    inside = [name for name in re.findall(r"`([a-z]+/[\w/]+\.py)`", text) if name not in named]
+    assert not [name for name in inside if not list(ROOT.glob(f"*/{name}"))]
