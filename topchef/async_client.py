@@ -10,7 +10,7 @@ from . import calls
 from .dialect import COMPLETED, ENDED, result_of, status_of
 from .errors import ProcessingError, ServiceNotFoundError, ValidationError
 from .limits import REQUEST_SECONDS_DEFAULT
-from .transport import AsyncTransport
+from .transport import AsyncTransport, shown
 from .validator import Validator
 
 
@@ -106,7 +106,7 @@ class AsyncServices:
         """Return a service; `ServiceNotFoundError` if the server knows none of that id."""
         service = AsyncService(self._transport, service_id)
         if not await service.exists():
-            raise ServiceNotFoundError(f"{self._transport.url} knows no service {service_id}", status=404)
+            raise ServiceNotFoundError(f"{shown(self._transport.url)} knows no service {service_id}", status=404)
         return service
 
     async def has(self, service_id: str | UUID) -> bool:
@@ -167,7 +167,7 @@ class AsyncClient:
         self.transport = AsyncTransport(url, http_library, api_key, timeout)
 
     def __repr__(self) -> str:
-        return f"AsyncClient({self.url!r})"
+        return f"AsyncClient({shown(self.url)!r})"
 
     @property
     def http_library(self) -> Any:

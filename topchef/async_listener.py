@@ -136,6 +136,10 @@ class AsyncServiceListener(ABC):
             for task in self._tasks:
                 task.result()
 
+    async def close(self) -> None:
+        """Close the connections: after `run_iteration`, where no `async with` does it."""
+        await self._transport.close()
+
     async def __aenter__(self) -> Self:
         return self if self._tasks else self.start()
 
@@ -151,7 +155,7 @@ class AsyncServiceListener(ABC):
             await asyncio.gather(*self._tasks, return_exceptions=True)
             raise
         finally:
-            await self._transport.close()
+            await self.close()
 
     async def _listening_loop(self) -> None:
         await self._drive(self._listening.process())

@@ -1,5 +1,6 @@
 """The calls of the client: each a rule of the protocol, without input or output."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ from .errors import (
     ValidationError,
 )
 from .exchange import NO_BODY, Answer, Call, Pause, Request, ask
-from .limits import JOB_POLL_SECONDS, JOB_POLL_SECONDS_MAX, JOB_WAIT_SECONDS
+from .limits import JOB_OUTAGE_SECONDS, JOB_POLL_SECONDS, JOB_POLL_SECONDS_MAX, JOB_WAIT_SECONDS
 
 
 class ServerTraits:
@@ -59,11 +60,12 @@ def service_lines() -> Call[list[dict[str, Any]]]:
 
 
 def does_service_exist(service_id: str) -> Call[bool]:
-    """Return whether the server knows a service."""
+    """Return whether the server knows a service; `NetworkError` if it does not say."""
     answer = yield from ask(Request("GET", f"/services/{service_id}"))
-    if answer.status in (401, 403):
-        raise refusal(answer, f"the service {service_id} cannot be read")
-    return answer.status == 200
+    if answer.status == 404:
+        return False
+    _good(answer, f"the service {service_id} cannot be read")
+    return True
 
 
 def service_details(service_id: str) -> Call[dict[str, Any]]:
@@ -144,15 +146,25 @@ def job_details(job_id: str, wait: float = 0.0) -> Call[dict[str, Any]]:
 def wait_for_job(job_id: str, timeout: float | None, clock: Callable[[], float]) -> Call[Any]:
     """Return a job's result once it has ended; `JobFailedError` if by ERROR, `TimeoutError` if not in time.
 
-    A server that does not wait is asked again after a pause that grows.
+    A server that does not wait is asked again after a pause that grows. One that cannot be reached is asked again for
+    a minute (`JOB_OUTAGE_SECONDS`), or until the time is over; then `NetworkError` is raised.
     """
     until = None if timeout is None else clock() + timeout
     pause = JOB_POLL_SECONDS
+    seen = clock()
     while True:
         began = clock()
         left = JOB_WAIT_SECONDS if until is None else max(0.0, until - began)
         asked = min(left, JOB_WAIT_SECONDS)
-        details = yield from job_details(job_id, asked)
+        try:
+            details = yield from job_details(job_id, asked)
+        except NetworkError as error:
+            is_over = clock() >= min(seen + JOB_OUTAGE_SECONDS, math.inf if until is None else until)
+            if is_over or (error.status is not None and error.status < 500):
+                raise
+            yield Pause(min(JOB_POLL_SECONDS_MAX, left))
+            continue
+        seen = clock()
         if status_of(details) in ENDED:
             return _ended(job_id, details)
         if until is not None and clock() >= until:

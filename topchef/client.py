@@ -11,7 +11,7 @@ from .errors import ServiceNotFoundError
 from .library import HTTPLibrary
 from .limits import REQUEST_SECONDS_DEFAULT
 from .service import Service
-from .transport import JSON_HEADER, Transport
+from .transport import JSON_HEADER, Transport, shown
 
 
 class Client:
@@ -41,7 +41,7 @@ class Client:
             self._client = client
 
         def __repr__(self) -> str:
-            return f"the services at {self._services_url}"
+            return f"the services at {shown(self._services_url)}"
 
         def __getitem__(self, service_uuid: str | UUID) -> Service:
             service = self._service(service_uuid)
@@ -87,7 +87,7 @@ class Client:
             return self._client.transport.run(calls.service_lines())
 
         def _handle_nonexistent_service(self, service: Service) -> None:
-            raise ServiceNotFoundError(f"{self._client.url} knows no service {service.service_id}", status=404)
+            raise ServiceNotFoundError(f"{shown(self._client.url)} knows no service {service.service_id}", status=404)
 
         @property
         def _http_library(self) -> Any:
@@ -114,7 +114,7 @@ class Client:
         self.transport = Transport(url, http_library, api_key, timeout)
 
     def __repr__(self) -> str:
-        return f"Client({self.url!r})"
+        return f"Client({shown(self.url)!r})"
 
     @property
     def http_library(self) -> Any:

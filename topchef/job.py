@@ -8,7 +8,7 @@ from . import calls
 from .dialect import COMPLETED, ENDED, result_of, status_of
 from .errors import NetworkError
 from .library import HTTPLibrary
-from .transport import Transport
+from .transport import Transport, shown
 
 
 class Job:
@@ -22,7 +22,7 @@ class Job:
         self._http_library = Transport.of(topchef_url, http_library)
 
     def __repr__(self) -> str:
-        return f"Job({self.topchef_url!r}, {self.job_id!r})"
+        return f"Job({shown(self.topchef_url)!r}, {self.job_id!r})"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Job) and (other.topchef_url, other.job_id) == (self.topchef_url, self.job_id)

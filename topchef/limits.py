@@ -16,6 +16,8 @@ REPEAT_SECONDS_MAX: Final = 2.0
 RETRY_AFTER_SECONDS_MAX: Final = 30.0
 # How long one request waits for the end of a job, in seconds.
 JOB_WAIT_SECONDS: Final = 10.0
+# While the server cannot be reached a wait for a job goes on for so many seconds.
+JOB_OUTAGE_SECONDS: Final = 60.0
 # At a server that does not wait: the pause between two looks at a job, in seconds; it doubles up to the maximum.
 JOB_POLL_SECONDS: Final = 0.05
 JOB_POLL_SECONDS_MAX: Final = 1.0

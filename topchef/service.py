@@ -8,7 +8,7 @@ from . import calls
 from .errors import NetworkError
 from .job import Job
 from .library import HTTPLibrary
-from .transport import Transport
+from .transport import Transport, shown
 from .validator import Validator
 
 ValidatorFactory = Callable[[str, HTTPLibrary | Transport], Validator]
@@ -25,7 +25,7 @@ class Service:
         self._http_library = Transport.of(topchef_url, http_library)
 
     def __repr__(self) -> str:
-        return f"Service({self.service_id!r}, {self.topchef_url!r})"
+        return f"Service({self.service_id!r}, {shown(self.topchef_url)!r})"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Service) and (other.topchef_url, other.service_id) == (

@@ -67,8 +67,8 @@ class ServiceListener(ABC):
             is_stopping=self._stopping.is_set,
             on_error=self.on_error,
         )
-        self.polling_thread = threading.Thread(target=self._ending(self._polling_loop), daemon=True)
-        self.processing_thread = threading.Thread(target=self._ending(self._processing_loop), daemon=True)
+        self.polling_thread = threading.Thread(target=self._ending(self._polling_loop), name="polling", daemon=True)
+        self.processing_thread = threading.Thread(target=self._ending(self._processing_loop), name="jobs", daemon=True)
 
     @abstractmethod
     def run(self, parameters: Any) -> Any:
@@ -192,6 +192,10 @@ class ServiceListener(ABC):
         """Whether a thread of the listener runs."""
         return self.processing_thread.is_alive() or self.polling_thread.is_alive()
 
+    def close(self) -> None:
+        """Close the connections; a listener that is no longer used does so by itself."""
+        self._transport.close()
+
     def __enter__(self) -> Self:
         return self if self.processing_thread.ident is not None else self.start()
 
@@ -200,7 +204,7 @@ class ServiceListener(ABC):
     ) -> None:
         self.stop()
         self.join()
-        self._transport.close()
+        self.close()
 
     @property
     def _service_details(self) -> dict[str, Any]:

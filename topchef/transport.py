@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from .calls import ServerTraits
 from .errors import NetworkError
@@ -17,6 +17,12 @@ from .limits import REQUEST_SECONDS_DEFAULT
 T = TypeVar("T")
 KEY_VARIABLE: Final = "TOPCHEF_API_KEY"
 JSON_HEADER: Final = {"Content-Type": "application/json"}
+
+
+def shown(url: str) -> str:
+    """Return a URL as it may be shown: without a user and password."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 class _Sender:
@@ -57,10 +63,8 @@ class _Sender:
         return self._takes_timeout[name]
 
     def _failed(self, request: Request, error: Exception) -> NetworkError:
-        parts = urlsplit(self.url)
-        place = f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
         said = str(error) or type(error).__name__
-        text = f"{request.method} {place}{request.path} has failed: {said}"
+        text = f"{request.method} {shown(self.url)}{request.path} has failed: {said}"
         return NetworkError(text, was_sent=was_sent(error))
 
 

@@ -8,7 +8,7 @@ from journeyman.topchef.calls import ServerTraits, wait_for_job
 from journeyman.topchef.dialect import created_id, result_of, said_by
 from journeyman.topchef.errors import AccessDeniedError, ClaimLostError, JobFailedError, NetworkError
 from journeyman.topchef.exchange import Answer, Call, Pause, Request, ask, drive
-from journeyman.topchef.limits import RECONNECT_SECONDS_MAX, REPEATS_MAX
+from journeyman.topchef.limits import JOB_OUTAGE_SECONDS, RECONNECT_SECONDS_MAX, REPEATS_MAX
 from journeyman.topchef.listening import Listening, Run
 
 
@@ -104,6 +104,23 @@ def test_wait_says_why_a_job_has_failed() -> None:
     with pytest.raises(JobFailedError, match="no salt") as caught:
         Stage(lambda request: answer(200, details)).run(wait_for_job("j", None, lambda: 0.0))
     assert caught.value.details == details
+
+
+@pytest.mark.parametrize(("timeout", "outage", "outlives"), [(None, 50, True), (None, 100, False), (20, 100, False)])
+def test_wait_outlasts_an_outage_of_a_minute(timeout: float | None, outage: float, outlives: bool) -> None:
+    def away(request: Request) -> Answer:
+        if stage.now < outage:
+            raise LOST
+        return answer(200, {"data": {"status": "COMPLETED", "results": {"x": 1}}})
+
+    stage = Stage(away)
+    call = wait_for_job("j", timeout, stage.clock)
+    if outlives:
+        assert stage.run(call) == {"x": 1}
+        return
+    with pytest.raises(NetworkError, match="lost"):
+        stage.run(call)
+    assert stage.now < (timeout or JOB_OUTAGE_SECONDS) + 5
 
 
 def test_id_and_result_are_read_in_every_dialect() -> None:

@@ -1,21 +1,32 @@
 """Several listeners of one service: they share its jobs, take over from dead ones, and outlive their network."""
 
+import asyncio
 import os
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from journeyman.service.settings import Settings
-from journeyman.topchef import AccessDeniedError, ClaimLostError, Client, NetworkError
+from journeyman.topchef import (
+    AccessDeniedError,
+    AsyncServiceListener,
+    ClaimLostError,
+    Client,
+    Job,
+    NetworkError,
+    Service,
+)
 from journeyman.topchef.calls import service_jobs
 from support.link import link_to
 from support.service import keyring, service_here
-from support.topchef_kitchen import DONE_SECONDS, PARAMETERS, Blocked, Squares, new_service
+from support.topchef_kitchen import DONE_SECONDS, PARAMETERS, AsyncSquares, Blocked, Squares, new_service
 from support.waiting import wait_until
 
 TESTS = Path(__file__).parents[1]
@@ -151,6 +162,58 @@ def test_stop_gives_back_what_was_claimed_meanwhile(ours: str) -> None:
     assert job.status == "REGISTERED"
     with Squares(ours, service.id):
         assert job.wait(DONE_SECONDS) == {"square": 64}
+
+
+@pytest.mark.anyio
+async def test_cancelled_coroutine_gives_its_job_back(ours: str) -> None:
+    service = new_service(ours, "cancelled")
+    began = asyncio.Event()
+
+    class Endless(AsyncSquares):
+        async def run(self, parameters: Any) -> Any:
+            began.set()
+            await asyncio.Event().wait()
+
+    job = service.new_job({"n": 9})
+    listener, other = Endless(ours, service.id), AsyncSquares(ours, service.id)
+    task = asyncio.create_task(listener.run_iteration())
+    await asyncio.wait_for(began.wait(), DONE_SECONDS)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert job.status == "REGISTERED"
+    assert await other.run_iteration()
+    assert job.result == {"square": 81}
+    await listener.close()
+    await other.close()
+
+
+def test_plain_function_runs_in_a_thread_of_a_loop(ours: str) -> None:
+    service = new_service(ours, "plain")
+
+    class Plain(AsyncServiceListener):
+        def run(self, parameters: Any) -> Any:
+            return {"square": 0 if threading.current_thread() is threading.main_thread() else parameters["n"] ** 2}
+
+    async def run_one() -> bool:
+        listener = Plain(ours, service.id)
+        try:
+            return await listener.run_iteration()
+        finally:
+            await listener.close()
+
+    job = service.new_job({"n": 10})
+    assert asyncio.run(run_one())
+    assert job.result == {"square": 100}
+
+
+def test_url_with_a_password_is_not_shown() -> None:
+    client = Client("http://cook:salt@127.0.0.1:1/topchef")
+    with pytest.raises(NetworkError) as caught:
+        client.services.keys()
+    shown = f"{client!r} {client.services!r} {caught.value!r} {Job(client.url, 'j')!r} {Service('s', client.url)!r}"
+    assert "salt" not in shown
+    assert "127.0.0.1:1/topchef/services" in shown
 
 
 def test_error_that_on_error_raises_ends_the_listener(ours: str) -> None:
