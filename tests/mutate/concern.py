@@ -45,6 +45,7 @@ _CONSUMERS: Final = (
 
 CONCERNS: Final = (
     Concern("tasks/state/*.py", _STATE, worlds=6),
+    Concern("tasks/trends/*.py", ("tasks/test_trends.py",)),
     Concern("tasks/failure_detector.py", ("tasks/test_failure_detector.py", "workers/test_decide.py"), worlds=6),
     Concern("workers/scheduling/*.py", _SCHEDULING, worlds=6),
     Concern("workers/loop/*.py", _LOOP, worlds=6),

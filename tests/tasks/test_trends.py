@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeyman.consumers.views.replica import Replica
-from journeyman.journal.event import Draft
+from journeyman.journal.event import Draft, encode_context, record
 from journeyman.journal.log import Page
 from journeyman.tasks import State, TaskView, Verdict
 from journeyman.tasks.answers.trends import trends_answer
@@ -423,3 +423,172 @@ async def test_trends_read_every_partition_of_kafka(kafka_bootstrap: str) -> Non
         assert answer.total.over_time.waiting[-1] == 20
         bounds = await journal.bounds()
         assert sum(end > 0 for end in bounds.end.values()) > 1
+
+
+def one_bucket(log: Ledger) -> Any:
+    """The trends of a whole log, as one bucket."""
+    return trends_answer(seen_by(log, Window.between(SINCE, SINCE + 10_000, 10_000)).trends)
+
+
+def test_events_out_of_time_order_count_by_their_times() -> None:
+    view = TrendView(Window.between(100, 130, 10))
+    for number, at in enumerate([105, 125, 115, 126, 104, 999, 3, 130, 110]):
+        drafted = Draft(names.SUBMITTED, encode_context(names.SUBMITTED, {"task": f"t{number}", "task_name": "work"}))
+        view.apply_page(Page(0, [number], [record(drafted, float(at))[1]]))
+    # Those outside the window are in its first or last bucket.
+    assert trends_answer(view.trends).total.over_time.submitted == [4, 1, 4]
+
+
+def test_unreadable_records_are_counted_and_passed_over() -> None:
+    log = Ledger(TaskView())
+    log.submit("a", queue="mail")
+    odd = [
+        b"no event",
+        b'{"timestamp":1800000001,"name":"worker.joined","context":{"worker":7}}',
+        b'{"timestamp":1800000001,"name":"task.submitted","context":{"task":7}}',
+        b'{"timestamp":1800000001,"name":"other","context":{"task":7,"worker":[]}}',
+    ]
+    rows = [*odd, *log.rows]
+    seen, state = TrendView(Window.between(SINCE, SINCE + 60, 60)), TaskView()
+    for view in (seen, state):
+        view.apply_page(Page(0, range(len(rows)), rows))
+    assert seen.state.unreadable == state.unreadable == 3
+    assert trends_answer(seen.trends).total.counts.submitted == 1
+
+
+def test_forgotten_dead_letters_are_counted_when_they_return(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("journeyman.tasks.state.dead_letters.DEAD_LETTERS_KEPT", 1)
+    monkeypatch.setattr("journeyman.tasks.state.ended.ENDED_TASK_EVENTS", 1)
+    log = Ledger(TaskView())
+    log.join("ada")
+    for task in ("a", "b", "c"):
+        log.submit(task, queue="mail", max_retries=0)
+        log.claim(task, "ada")
+        log.end_attempt(names.FAILED, task, "ada")
+    for name, task, offset in ((names.REQUEUED, "a", 1), (names.PURGED, "b", 4)):
+        carried = {"offset": offset, "at": BEGIN + offset, "task_name": "work", "queue": "mail"}
+        assert log.view.find(task) is None
+        assert log.write(name, task=task, submission=carried) is Verdict.ACCEPTED
+    answer = one_bucket(log)
+    (mail,) = answer.queues
+    counts = mail.counts
+    assert (counts.failed, counts.requeued, counts.purged, counts.revoked) == (3, 1, 1, 0)
+    assert mail.over_time.waiting == [1]
+    assert log.view.failed == 1
+
+
+def test_kinds_of_failures_beyond_the_limit_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("journeyman.tasks.trends.bucket.FAILURE_KINDS_KEPT", 2)
+    log = Ledger(TaskView())
+    log.join("ada")
+    for number, name in enumerate(["A", "B", "C", "A", "D", "", "B"]):
+        log.submit(f"t{number}", max_retries=0)
+        log.claim(f"t{number}", "ada")
+        log.end_attempt(names.FAILED, f"t{number}", "ada", exception={"name": name, "text": "why"})
+    failures = {each.reason: each.failed for each in one_bucket(log).failures}
+    assert failures == {"A": 2, "B": 2, "(others)": 3}
+
+
+def test_exception_without_a_name_is_no_reason() -> None:
+    log = Ledger(TaskView())
+    log.join("ada")
+    log.submit("a", max_retries=0)
+    log.claim("a", "ada")
+    log.end_attempt(names.FAILED, "a", "ada", exception={"name": "", "text": "why"})
+    assert [(each.reason, each.newest_text) for each in one_bucket(log).failures] == [("no exception", "")]
+
+
+def test_expired_sessions_of_one_worker_are_one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    view = TrendView(Window.between(SINCE, SINCE + 60, 60))
+    for partition in range(2):
+        log = Ledger(TaskView(), partition)
+        log.write(names.JOINED, worker="ada", host="host" if partition else "", pid=1, lease_ms=1_000)
+        log.submit("a", queue="mail", max_retries=3)
+        log.claim("a", "ada")
+        log.expire("ada")
+        rows = log.rows if partition else [row.replace(b'"a"', b'"b"') for row in log.rows]
+        view.apply_page(Page(partition, range(log.end), rows))
+    (expired,) = trends_answer(view.trends).expired
+    assert (expired.worker, expired.host, expired.returned, expired.at) == ("ada", "host", 2, BEGIN + 3)
+    monkeypatch.setattr("journeyman.tasks.trends.bucket.EXPIRED_WORKERS_KEPT", 1)
+    crowd = Ledger(TaskView())
+    for worker in ("ada", "bob", "eve"):
+        crowd.join(worker)
+        crowd.expire(worker)
+    answer = one_bucket(crowd)
+    assert (len(answer.expired), answer.expired_beyond, answer.expired_over_time) == (1, 2, [3])
+
+
+def test_task_ended_by_hand_while_it_waits_has_not_run() -> None:
+    log = Ledger(TaskView())
+    log.join("ada")
+    for task in ("waits", "runs"):
+        log.submit(task, queue="mail")
+    log.claim("runs", "ada")
+    for task in ("waits", "runs"):
+        assert log.write(names.ACKNOWLEDGED, task=task) is Verdict.ACCEPTED
+    (mail,) = one_bucket(log).queues
+    assert (mail.counts.succeeded, mail.ran.count, mail.latency.count) == (2, 1, 2)
+    assert (mail.over_time.waiting, mail.over_time.running) == ([0], [0])
+
+
+def test_refused_events_count_for_the_queue_of_their_task() -> None:
+    log = Ledger(TaskView())
+    for worker in ("ada", "bob"):
+        log.join(worker)
+    log.submit("a", queue="mail")
+    claim = log.claim("a", "ada")
+    log.claim("a", "bob")
+    log.write(names.SUCCEEDED, task="a", worker="bob", claim=claim + 1)
+    log.end_attempt(names.SUCCEEDED, "a", "ada")
+    log.write(names.SUCCEEDED, task="a", worker="bob", claim=claim + 1)  # its queue is not known any more
+    answer = one_bucket(log)
+    (mail,) = answer.queues
+    assert (mail.counts.lost_claims, mail.counts.stale_outcomes) == (1, 1)
+    assert (answer.total.counts.lost_claims, answer.total.counts.stale_outcomes) == (1, 2)
+
+
+def test_revoked_lapsed_and_returned_tasks_are_told_apart() -> None:
+    log = Ledger(TaskView())
+    log.join("ada")
+    for task in ("revoked", "lapsed", "failed", "left"):
+        log.submit(task, queue="mail", max_retries=0, expires=BEGIN + 1)
+    log.write(names.REVOKED, task="revoked")
+    log.write(names.LAPSED, task="lapsed")
+    log.claim("failed", "ada")
+    log.end_attempt(names.FAILED, "failed", "ada")
+    log.write(names.PURGED, task="failed")
+    log.claim("left", "ada")
+    log.write(names.LEFT, worker="ada")
+    answer = one_bucket(log)
+    counts = answer.total.counts
+    assert (counts.revoked, counts.purged, counts.interrupted, counts.returned) == (2, 1, 1, 0)
+    assert (answer.total.over_time.waiting, answer.expired) == ([1], [])
+
+
+def test_window_that_slides_drops_its_first_buckets_at_once() -> None:
+    log = Ledger(TaskView())
+    for number in range(20):
+        log.submit(f"t{number}", queue="mail")
+    view = seen_by(log, Window.between(SINCE, SINCE + 20, 5))
+    view.slide(SINCE + 21)
+    assert trends_answer(view.trends).total.over_time.submitted == [5, 5, 5, 0]
+    assert trends_answer(view.trends).total.over_time.waiting == [10, 15, 20, 20]
+    view.slide(SINCE + 10)
+    assert view.trends.window.until == SINCE + 21
+    view.slide(SINCE + 1_000)
+    assert trends_answer(view.trends).total.over_time.waiting == [20] * 4
+
+
+@pytest.mark.anyio
+async def test_events_behind_the_window_are_not_read() -> None:
+    async with jm.AsyncJournal("memory://") as journal:
+        past = Past(journal)
+        await past.write(names.JOINED, "ada", worker="ada", lease_ms=1_000)
+        for number in range(6):
+            await past.run(f"t{number}")
+        begin = 1_700_000_000.0
+        seen = await read_trends(journal, begin + 7 * 60, begin + 13 * 60, 60)
+        counts = trends_answer(seen.view.trends).total.counts
+        assert (counts.submitted, counts.started, counts.succeeded) == (2, 2, 2)
+        assert seen.cursor[0] == 13
