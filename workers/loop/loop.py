@@ -163,8 +163,9 @@ class WorkerLoop:
         logger.info("draining: %d running, up to %g s", self._lanes.running, self.settings.drain_seconds)
         if self._entered:
             idle = STOP_IDLE_SECONDS if self._started else STOP_UNSTARTED_SECONDS
-            # An append under way may be a claim, which has to be returned.
-            patience = self.patience_seconds if self._owes or self._is_committing else idle
+            # An append under way may be a claim, which has to be returned; before the start it is none.
+            owes = self._owes or (self._started and self._is_committing)
+            patience = self.patience_seconds if owes else idle
             self._patience.reschedule(self._loop.time() + patience)
             self._wake()
 
