@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "submit": "submit:submit",
     "status": "status:status",
     "report": "report:report",
+    "top": "top:top",
     "why": "why:why",
     "history": "history:history",
     "tail": "tail:tail",

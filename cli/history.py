@@ -22,8 +22,8 @@ from ..tasks.inspection.chain import Chain
 from ..tasks.inspection.chain_reading import chain_of, may_be_in_chain
 from ..tasks.inspection.dead_letters import arguments, labels
 from ..tasks.inspection.history import Step, TaskHistory, task_history
-from ..tasks.inspection.wording import clock, day_and_time, error_in, number, short_id, signature
-from ..tasks.progress import progress_in_words
+from ..tasks.inspection.remarks import remark
+from ..tasks.inspection.wording import clock, day_and_time, error_in, number, short_id
 from ..tasks.serializers import shown
 from ..tasks.state import names
 from ..tasks.state.transitions import State
@@ -224,9 +224,6 @@ def _state_line(found: TaskHistory, now: float) -> Text:
 _LAST_WORDS: Final = {names.PURGED: "purged", names.LAPSED: "lapsed"}
 
 
-_RUNS_ENDED: Final = (names.SUCCEEDED, names.FAILED, names.RETRIED, names.RESCHEDULED)
-
-
 def _row(step: Step, previous: float | None, hosts: dict[str, str]) -> tuple[Text, ...]:
     event = step.event
     refused = step.verdict is Verdict.REFUSED
@@ -241,27 +238,7 @@ def _row(step: Step, previous: float | None, hosts: dict[str, str]) -> tuple[Tex
 def _remark(step: Step) -> Text:
     if step.verdict is Verdict.REFUSED:
         return Text.assemble(("refused", "bold red"), f": {step.reason}")
-    if step.reason:
-        return Text(step.reason, "yellow")
-    context = step.event.context
-    if step.event.name == names.CLAIMED:
-        return Text(f"attempt {step.attempts}")
-    if step.event.name in _RUNS_ENDED or (step.event.name == names.INTERRUPTED and "due" in context):
-        ran = context.get("ran_ms")
-        took = f"ran {span(ran / 1_000)}" if isinstance(ran, int | float) else ""
-        return Text(", ".join(part for part in (took, _again(step, context)) if part))
-    lock = context.get("linked_lock") if step.event.name == names.SUBMITTED else None
-    said = f"with the lock {lock.get('name')}" if isinstance(lock, dict) else str(context.get("reason", ""))
-    if step.event.name == names.PROGRESSED:
-        said = progress_in_words(context)
-    return Text(printable(signature(context).strip() if context.get("by") else said))
-
-
-def _again(step: Step, context: dict[str, Any]) -> str:
-    due = context.get("due")
-    if step.event.name not in (names.RETRIED, names.RESCHEDULED, names.INTERRUPTED) or not isinstance(due, int | float):
-        return ""
-    return f"runs again {span(max(0.0, due - step.event.timestamp))} later: {_error(context)}"
+    return Text(remark(step), "yellow" if step.reason else "")
 
 
 def _error(context: dict[str, Any], what: str = "exception") -> str:

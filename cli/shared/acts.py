@@ -10,7 +10,7 @@ from ...journal.journal import Journal
 from ...tasks.answers.acts import WouldAnswer, acted
 from ...tasks.broker import Broker
 from ...tasks.disposition import Disposition, Effect
-from ...tasks.inspection.wording import listing, number
+from ...tasks.inspection.wording import disposition_in_words, listing, number
 from .asking import operator
 from .completing import queues
 from .failures import EXIT_ENVIRONMENT, BadInput
@@ -52,17 +52,6 @@ REQUEUEING: Final = Act(
     lambda broker, task, by, reason: broker.requeue(task, by=by, reason=reason), "requeued", "dead letter"
 )
 PURGING: Final = Act(lambda broker, task, by, reason: broker.purge(task, by=by, reason=reason), "purged", "dead letter")
-
-_WORDS: Final = {
-    Disposition.REVOKED: "revoked",
-    Disposition.ALREADY_ENDED: "has ended already; nothing was changed",
-    Disposition.NOT_HELD: "was requeued meanwhile; nothing was changed",
-    Disposition.REQUEUED: "requeued",
-    Disposition.PURGED: "purged",
-    Disposition.NOT_A_DEAD_LETTER: "is no dead letter; nothing was changed",
-    Disposition.UNKNOWN: "is not known to the journal",
-}
-
 
 def refuse_vague(subject: str, filters: str, tasks: Sequence[str] | None, *, filtered: bool, everything: bool) -> None:
     """Raise `BadInput` for an ambiguous choice: none of ids, `filters` and --all, or more than one of them."""
@@ -118,6 +107,6 @@ def _print_effect(journal: Journal, task: str, effect: Effect, *, as_json: bool)
     if as_json:
         print_json(acted(task, effect))
         return
-    words = _WORDS[effect.disposition]
+    words = disposition_in_words(effect.disposition)
     where = f" {journal.location}" if effect.disposition is Disposition.UNKNOWN else ""
     print(f"{printable(task)} {words}{where}", flush=True)

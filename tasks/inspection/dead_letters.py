@@ -87,7 +87,7 @@ async def dead_letters(
     step = DEAD_LETTERS_STEP_TASKS if limit is None else min(limit, DEAD_LETTERS_STEP_TASKS)
     for begin in range(0, len(letters), step):
         dead = [_kept(each) for each in letters[begin : begin + step] if each.state is State.FAILED]
-        found += [each for each in await _with_errors(log, dead) if _matches(each, wanted)]
+        found += [each for each in await with_errors(log, dead) if _matches(each, wanted)]
         if limit is not None and len(found) >= limit:
             break
     return found[:limit]
@@ -107,8 +107,9 @@ def _matches(letter: DeadLetter, wanted: DeadLetterFilter) -> bool:
     return wanted.exception is None or wanted.exception.casefold() in letter.error.casefold()
 
 
-async def _with_errors(log: Log, letters: Iterable[TaskState]) -> list[DeadLetter]:
-    places: dict[int, list[int]] = {}
+async def with_errors(log: Log, letters: Iterable[TaskState]) -> list[DeadLetter]:
+    """Read the errors and the labels of dead letters; they keep their order."""
+    letters, places = list(letters), dict[int, list[int]]()
     for letter in letters:
         places.setdefault(letter.partition, []).extend(sorted({letter.submitted, letter.changed}))
     rows = {partition: await rows_at(log, partition, offsets) for partition, offsets in places.items()}

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import orjson
 
+from ..disposition import Disposition
 from ..limits import READABLE_DAYS_MAX
 
 _CONTROL: Final = {
@@ -125,3 +126,19 @@ def error_in(context: Mapping[str, Any], what: str = "exception") -> str:
 def short_id(identifier: str) -> str:
     """Shorten an id for display: its last characters, in which ids made at one time differ."""
     return f"…{identifier[-8:]}" if len(identifier) > 12 else identifier
+
+
+_WORDS: Final = {
+    Disposition.REVOKED: "revoked",
+    Disposition.ALREADY_ENDED: "has ended already; nothing was changed",
+    Disposition.NOT_HELD: "was requeued meanwhile; nothing was changed",
+    Disposition.REQUEUED: "requeued",
+    Disposition.PURGED: "purged",
+    Disposition.NOT_A_DEAD_LETTER: "is no dead letter; nothing was changed",
+    Disposition.UNKNOWN: "is not known to the journal",
+}
+
+
+def disposition_in_words(disposition: Disposition) -> str:
+    """Return what became of a task by a revocation, a requeue or a purge, to be read behind its id."""
+    return _WORDS[disposition]

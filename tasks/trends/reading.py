@@ -10,7 +10,7 @@ from ...journal.async_journal import AsyncJournal
 from ...journal.cursor import Cursor
 from ...journal.errors import HistoryTruncated
 from ...journal.log import Log
-from ..inspection.as_of import ViewAsOf, cursor_at, view_as_of
+from ..inspection.as_of import ViewAsOf, cursor_at
 from ..limits import TREND_BUCKETS_DEFAULT
 from ..state.view import TaskView
 from .view import TrendView
@@ -38,17 +38,19 @@ async def read_trends(
     width: float | None = None,
     *,
     progress: Progress | None = None,
+    state: Callable[[], TaskView] = TaskView,
 ) -> TrendsAsOf:
     """Return the trends of what happened after `since` and up to `until`, seconds since the epoch.
 
     The buckets are `width` seconds wide; None for `TREND_BUCKETS_DEFAULT` of them. Tasks that were submitted before the
     window are known. Where retention has removed its beginning, the window counts what the journal still has: see
-    `begun`. `ValidationError` for an empty window, or one of too many buckets.
+    `begun`. `state` makes the view of the tasks beside. `ValidationError` for an empty window, or one of too many
+    buckets.
     """
     window = Window.between(since, until, (until - since) / TREND_BUCKETS_DEFAULT if width is None else width)
     log = await journal.open()
     goal, reported = await cursor_at(journal, until), _Reported(progress)
-    start = await _standing_at(journal, log, since, goal, reported)
+    start = await _standing_at(journal, log, since, goal, reported, state)
     view = TrendView(window, start.view)
     reported.whole = reported.done + _between(start.cursor, goal)
     for partition, end in goal.items():
@@ -91,14 +93,21 @@ def _between(start: Mapping[int, int], end: Mapping[int, int]) -> int:
     return sum(max(0, stop - start.get(partition, 0)) for partition, stop in end.items())
 
 
-async def _standing_at(journal: AsyncJournal, log: Log, since: float, goal: Cursor, reported: _Reported) -> ViewAsOf:
+async def _standing_at(
+    journal: AsyncJournal,
+    log: Log,
+    since: float,
+    goal: Cursor,
+    reported: _Reported,
+    state: Callable[[], TaskView],
+) -> ViewAsOf:
     """Return the state at `since`; where retention has removed that, the state where the log begins."""
-    rest = _between(await cursor_at(journal, since), goal)
+    cursor = await cursor_at(journal, since)
     try:
-        return await view_as_of(journal, since, reported.before(rest))
+        return ViewAsOf(await as_of(journal, state, cursor, reported.before(_between(cursor, goal))), cursor)
     except HistoryTruncated:
         first = (await log.bounds()).first
-        return ViewAsOf(await as_of(journal, TaskView, first), first)
+        return ViewAsOf(await as_of(journal, state, first), first)
 
 
 async def history_begins(log: Log) -> float | None:

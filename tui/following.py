@@ -1,0 +1,101 @@
+"""Follow the journal: the state as it is, from the moment on at which the screen first asks for it."""
+
+import asyncio
+from collections.abc import Callable
+
+from ..consumers.views.replica import Replica
+from ..journal.async_journal import AsyncJournal
+from ..journal.errors import JournalError, JournalGone, JournalUnavailable
+from .answering import Answering
+from .limits import AGAIN_SECONDS
+from .standing import ScreenView, read_standing
+
+
+class Following:
+    """The present of one journal. `wake` is set when it has gone on."""
+
+    def __init__(self, journal: AsyncJournal, wake: asyncio.Event, clock: Callable[[], float]) -> None:
+        # Why the journal does not go on at present; empty if it does.
+        self.trouble = ""
+        # Why it never will; None if it may.
+        self.failure: JournalError | None = None
+        self._journal = journal
+        self._wake = wake
+        self._clock = clock
+        self._answering: Answering | None = None
+        self._replica: Replica[ScreenView] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._held_at: float | None = None
+        self._answered = 0
+
+    async def answering(self, progress: Callable[[float], None]) -> Answering:
+        """Return what answers from the present; the first call reads it."""
+        if self._answering is None:
+            standing = await read_standing(self._journal, None, self._clock(), progress)
+            self._replica = Replica(self._journal, standing.view, standing.cursor)
+            await self._replica.catch_up()
+            self._answering = Answering(self._journal, standing, self._replica)
+        if self._task is None and self._held_at is None:
+            self._task = asyncio.get_running_loop().create_task(self._follow(), name="journeyman-top-follow")
+        self._answered = self._applied()
+        self._answering.standing.view.trends.slide(self.now())
+        return self._answering
+
+    def now(self) -> float:
+        """Return the time of the present: that at which it was held, if it is."""
+        return self._clock() if self._held_at is None else self._held_at
+
+    def has_news(self) -> bool:
+        """Return whether events have come since the last answer."""
+        return self._applied() != self._answered
+
+    def _applied(self) -> int:
+        return self._answering.standing.view.recent.applied if self._answering is not None else 0
+
+    async def hold(self, *, held: bool) -> None:
+        """Stop going on, or go on again."""
+        if held and self._held_at is None:
+            self._held_at = self._clock()
+            await self._stop()
+        elif not held:
+            self._held_at = None
+
+    async def _follow(self) -> None:
+        assert self._replica is not None, "it is made before it is followed"
+        while True:
+            try:
+                await self._replica.advance()
+            except JournalUnavailable as error:
+                if isinstance(error, JournalGone):
+                    self._give_up(error)
+                    return
+                self._tell(str(error))
+                await asyncio.sleep(AGAIN_SECONDS)
+            except JournalError as error:
+                self._give_up(error)
+                return
+            else:
+                self._tell("")
+                await asyncio.sleep(0)  # pages that are there already come without a wait
+
+    def _tell(self, trouble: str) -> None:
+        self.trouble = trouble
+        self._wake.set()
+
+    def _give_up(self, error: JournalError) -> None:
+        self.failure = error
+        self._wake.set()
+
+    async def _stop(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def aclose(self) -> None:
+        """Follow it no more."""
+        await self._stop()
+        if self._answering is not None:
+            await self._answering.aclose()
+        if self._replica is not None:
+            await self._replica.aclose()
