@@ -47,8 +47,9 @@ reference: $(INSTALLED)  ## write the pages of commands and limits and the drawi
 	cd tests && ../$(BIN)/python -m style.reference
 	cd tests && ../$(BIN)/python -m docsite.drawings
 
-screenshots: $(INSTALLED)  ## make the images of the page in docs/images anew, in a real browser
+screenshots: $(INSTALLED)  ## make the images of the page and of the terminal screen in docs/images anew, in a real browser
 	cd tests && ../$(BIN)/python -m page.screenshots $(ONLY)
+	cd tests && ../$(BIN)/python -m tui.screenshots $(ONLY)
 
 mutate: $(INSTALLED)  ## plant small bugs, one at a time, and list those that no test notices: SAMPLE=20 SEED=0 ONLY=workers/rules
 	cd tests && ../$(BIN)/python -m mutate --sample $(or $(SAMPLE),20) --seed $(or $(SEED),0) --only "$(ONLY)"

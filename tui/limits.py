@@ -30,9 +30,11 @@ RUNNING_TASKS_SHOWN: Final = 3
 WARNING_LINES_SHOWN: Final = 4
 FAILURES_SHOWN: Final = 8
 # From how many lines on the overview draws its charts higher, and how high; and how wide at most.
-TALL_LINES_MIN: Final = 36
+TALL_LINES_MIN: Final = 32
 CHART_LINES: Final = 4
 CHART_COLUMNS_MAX: Final = 60
+# From how many columns on two charts stand beside each other.
+CHARTS_BESIDE_COLUMNS_MIN: Final = 140
 # How many characters of a text, such as an event's context, a cell gets.
 CELL_CHARS_MAX: Final = 300
 # A screen with fewer columns leaves out the columns that are marked as wide.

@@ -6,13 +6,13 @@ from typing import Final
 from ..tasks.inspection.wording import number, printable, span
 from .cells import Cell, Column, Line, Listing, Row, Tone, cell, count
 from .layout import cut, row_cells, titles, widths
-from .limits import CHART_COLUMNS_MAX, CHART_LINES, TALL_LINES_MIN, WARNING_LINES_SHOWN, WIDE_COLUMNS_MIN
+from .limits import CHART_COLUMNS_MAX, CHART_LINES, CHARTS_BESIDE_COLUMNS_MIN, TALL_LINES_MIN, WARNING_LINES_SHOWN
 from .lists import queues, workers
 from .question import Hour, Summary
 from .sparkline import chart
 
 # The cells of a label, and of what is said behind a chart.
-_LABEL, _SAID = 11, 36
+_LABEL, _SAID = 11, 33
 _QUEUE_COLUMNS: Final = queues.COLUMNS
 _WORKER_COLUMNS: Final = workers.COLUMNS
 _FAILING_COLUMNS: Final = (
@@ -27,8 +27,9 @@ _FAILING_COLUMNS: Final = (
 
 def overview_page(found: Summary, width: int, height: int) -> list[Line]:
     """Return the lines of the overview on a screen of that size; it may be higher than the screen."""
-    lines = list(_warnings(found))
-    lines += _hour(found.hour, width, CHART_LINES if height >= TALL_LINES_MIN else 1)
+    is_tall = height >= TALL_LINES_MIN
+    lines: list[Line] = [(), *_warnings(found)] if is_tall else list(_warnings(found))
+    lines += _hour(found.hour, width, is_tall=is_tall)
     lines += [(), *_totals(found), ()]
     failing = _failing(found.hour, width)
     shown_queues, shown_workers = _shared(found, height - len(lines))
@@ -67,10 +68,11 @@ def _warnings(found: Summary) -> Iterator[Line]:
         yield ()
 
 
-def _hour(hour: Hour, width: int, lines: int) -> list[Line]:
+def _hour(hour: Hour, width: int, *, is_tall: bool) -> list[Line]:
     """Return the charts of the last hour, all queues together: two beside each other on a wide screen."""
-    total = hour.total
-    half = width if width < WIDE_COLUMNS_MIN else width // 2
+    total, beside = hour.total, width >= CHARTS_BESIDE_COLUMNS_MIN
+    half = width // 2 if beside else width
+    lines = (CHART_LINES if beside else CHART_LINES // 2) if is_tall else 1
     columns = max(10, min(CHART_COLUMNS_MAX, half - _LABEL - _SAID))
     ended, latency = total.ended, [each for each in total.latency if each is not None]
     minute = f", {ended[-2]:,} a minute" if len(ended) > 1 else ""
@@ -88,7 +90,7 @@ def _hour(hour: Hour, width: int, lines: int) -> list[Line]:
             lines,
         ),
     ]
-    if width < WIDE_COLUMNS_MIN:
+    if not beside:
         return [line for each in charts for line in each]
     upper, lower = (_beside(charts[left], charts[left + 1], half) for left in (0, 2))
     return [*upper, *([()] if lines > 1 else []), *lower]

@@ -45,7 +45,8 @@ def task_page(found: Followed, width: int) -> list[Line]:
     """Return the lines of the page on a screen of that width."""
     lines: list[Line] = [(Cell(printable(found.name), Tone.STRONG), Cell(f"  {printable(found.task)}", Tone.DIM)), ()]
     for finding in found.findings:
-        lines += wrapped(f"• {printable(finding.sentence)}", width, _TONES.get(finding.code, Tone.PLAIN), 2)
+        first, *rest = wrapped(printable(finding.sentence), width, indent=2, first=2)
+        lines += [(Cell("• ", _TONES.get(finding.code, Tone.LINE)), Cell(first[0].text[2:])), *rest]
     history = found.history
     if history is not None:
         lines += [(), *_call(history, width), (), *_steps(history, width), (), *_ending(history, width)]
