@@ -8,7 +8,7 @@ from functools import partial
 from typing import ClassVar, Final, NamedTuple
 
 from textual.app import App, ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.events import Resize
 from textual.message import Message
@@ -19,10 +19,11 @@ from ..consumers.moments import parse_moment
 from ..journal.async_journal import AsyncJournal
 from . import acts
 from .cells import Cell, Tone
-from .dialogs import KEYS, KEYS_OF_ACTS, Entry, Keys
+from .dialogs import Entry, Keys
 from .drawing import ListingView, OneLine, Page
 from .heading import count_line, standing_line, tab_line
-from .limits import LONG_STEP_SECONDS, NOTICE_SECONDS, STEP_SECONDS
+from .keys import BINDINGS, hints, keys
+from .limits import NOTICE_SECONDS
 from .lists import dead_letters, events, queues, requests, tasks, workers
 from .overview import overview_page
 from .question import Frame, Question, Tab
@@ -39,8 +40,6 @@ _SORTS: Final = {
     Tab.REQUESTS: requests.SORTS,
     Tab.EVENTS: events.SORTS,
 }
-_HINTS: Final = "? keys  / filter  s sort  p pause  [ ] past  l live  "
-_HINTS_OF_ACTS: Final = "r requeue  x revoke  "
 
 
 def themes() -> list[str]:
@@ -71,27 +70,7 @@ class TopApp(App[Exception | None]):
     .listing #page { display: none; }
     ScrollView { background: $background; scrollbar-size-vertical: 1; scrollbar-gutter: stable; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q,ctrl+c,ctrl+q", "leave", show=False),
-        Binding("ctrl+z", "suspend_process", show=False),
-        *(Binding(str(number), f"tab({number - 1})", show=False) for number in range(1, len(_TABS) + 1)),
-        Binding("tab,right", "next_tab(1)", show=False, priority=False),
-        Binding("shift+tab,left", "next_tab(-1)", show=False, priority=False),
-        Binding("slash", "filter", show=False),
-        Binding("s", "sort", show=False),
-        Binding("S", "turn", show=False),
-        Binding("p", "pause", show=False),
-        Binding("left_square_bracket", f"step({-STEP_SECONDS})", show=False),
-        Binding("right_square_bracket", f"step({STEP_SECONDS})", show=False),
-        Binding("left_curly_bracket", f"step({-LONG_STEP_SECONDS})", show=False),
-        Binding("right_curly_bracket", f"step({LONG_STEP_SECONDS})", show=False),
-        Binding("t", "go_to", show=False),
-        Binding("l", "live", show=False),
-        Binding("r", "requeue", show=False),
-        Binding("x", "revoke", show=False),
-        Binding("question_mark", "keys", show=False),
-        Binding("escape", "back", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = BINDINGS
 
     class FrameReady(Message):
         """The reader has made another frame."""
@@ -221,7 +200,7 @@ class TopApp(App[Exception | None]):
         frame, asked = self.frame, self.asked
         listed = asked.tab is not Tab.OVERVIEW and not asked.task
         self.screen_stack[0].set_class(listed, "listing")
-        if frame is not None and _answers(frame, asked):
+        if frame is not None and frame.answers(asked):
             self._seen = frame
             page, listing = self.query_one(Page), self.query_one(ListingView)
             width, height = self.size.width - 1, page.size.height or self.size.height - 3
@@ -238,7 +217,7 @@ class TopApp(App[Exception | None]):
         width, asked = self.size.width, self.asked
         self.query_one("#standing", OneLine).show(standing_line(self._url, self.frame, asked, self._clock(), width))
         self.query_one("#tabs", OneLine).show(tab_line(asked, width))
-        listing = self._seen.listing if self._seen is not None and _answers(self._seen, asked) else None
+        listing = self._seen.listing if self._seen is not None and self._seen.answers(asked) else None
         self.query_one("#titles", OneLine).show((Cell(self.query_one(ListingView).titles(), Tone.DIM),))
         self.query_one("#count", OneLine).show(count_line(listing, self.query_one(ListingView).cursor, asked, width))
         self.query_one("#hints", OneLine).show((self._hint(),))
@@ -249,7 +228,7 @@ class TopApp(App[Exception | None]):
             return Cell(f"! {' '.join(trouble.split())}", Tone.BAD)
         if self._notice:
             return Cell(self._notice, Tone.STRONG)
-        return Cell(_HINTS + ("" if self._options.read_only else _HINTS_OF_ACTS) + "q quit", Tone.DIM)
+        return Cell(hints(read_only=self._options.read_only), Tone.DIM)
 
     # -- keys: what is seen ------------------------------------------------------------------------------------------
 
@@ -323,7 +302,7 @@ class TopApp(App[Exception | None]):
 
     def action_keys(self) -> None:
         """Show the keys."""
-        self.push_screen(Keys(KEYS + ("" if self._options.read_only else KEYS_OF_ACTS)))
+        self.push_screen(Keys(keys(read_only=self._options.read_only)))
 
     def on_listing_view_opened(self) -> None:
         """Follow the task of the chosen row; of a queue, show its tasks."""
@@ -411,12 +390,3 @@ class TopApp(App[Exception | None]):
         if reason is not None:
             by = self._options.by
             self._reader.act(lambda broker: acts.perform(broker, act, task, by, reason or None), self.tell)
-
-
-def _answers(frame: Frame, asked: Question) -> bool:
-    """Return whether a frame shows what is asked for, perhaps other rows of it."""
-    there = frame.question
-    same = (there.tab, there.task, there.moment, there.words, there.sort, there.descending) == (
-        (asked.tab, asked.task, asked.moment, asked.words, asked.sort, asked.descending)
-    )
-    return same and (frame.summary is not None or frame.listing is not None or frame.followed is not None)

@@ -69,17 +69,3 @@ class Keys(ModalScreen[None]):
     def action_leave(self) -> None:
         """Close it."""
         self.dismiss(None)
-
-
-KEYS: Final = """\
-1-7, Tab   the tabs                       ?   these keys
-/          filter: words, -word excludes  q   quit, also Ctrl+C
-s  S       sort by the next column, turn the order
-p          pause the screen, and go on
-[  ]       a minute back, a minute on     {  }  ten minutes
-t          go to a time: 14:05, 10m, 2026-11-21T14:05
-l          live again
-Enter      follow a task: why, and its history; Esc closes it
-up down    also j k, PgUp PgDn, Home End, the mouse"""
-KEYS_OF_ACTS: Final = """
-r          requeue a dead letter          x   revoke a task"""

@@ -119,3 +119,9 @@ class Frame(NamedTuple):
     summary: Summary | None = None
     listing: Listing | None = None
     followed: Followed | None = None
+
+    def answers(self, asked: Question) -> bool:
+        """Return whether it shows what is asked for, perhaps other rows of it."""
+        there = self.question._replace(first=0, rows=0, held=False)
+        is_complete = self.summary is not None or self.listing is not None or self.followed is not None
+        return is_complete and there == asked._replace(first=0, rows=0, held=False)

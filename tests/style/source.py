@@ -6,7 +6,19 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-ROOMS: Final = ("journal", "consumers", "tasks", "topchef", "workers", "service", "tui", "testing", "cli", "demo", "deploy")
+ROOMS: Final = (
+    "journal",
+    "consumers",
+    "tasks",
+    "topchef",
+    "workers",
+    "service",
+    "tui",
+    "testing",
+    "cli",
+    "demo",
+    "deploy",
+)
 
 
 @cache
