@@ -53,6 +53,7 @@ REQUEUEING: Final = Act(
 )
 PURGING: Final = Act(lambda broker, task, by, reason: broker.purge(task, by=by, reason=reason), "purged", "dead letter")
 
+
 def refuse_vague(subject: str, filters: str, tasks: Sequence[str] | None, *, filtered: bool, everything: bool) -> None:
     """Raise `BadInput` for an ambiguous choice: none of ids, `filters` and --all, or more than one of them."""
     if bool(tasks) + filtered + everything != 1:
