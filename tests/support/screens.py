@@ -62,6 +62,11 @@ def text_of(app: TopApp) -> str:
     return "\n".join(lines)
 
 
+def says(word: str) -> Callable[[str], bool]:
+    """A condition for `shows`: the screen has this word."""
+    return lambda text: word in text
+
+
 async def shows(app: TopApp, condition: Callable[[str], object], describe: str) -> str:
     """Wait until the screen shows what fits the condition, and return its text."""
     await reached(lambda: condition(text_of(app)), f"the screen to show {describe}; it shows:\n{text_of(app)}", 30.0)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from page.palette import smaller
 from support.browser import chromium
-from support.screens import screen_of, shows
+from support.screens import says, screen_of, shows
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
@@ -42,7 +42,7 @@ async def drawings(names: Sequence[str]) -> dict[str, str]:
             for key in shot.keys:
                 await pilot.press(key)
                 await shows(app, lambda text: "opening" not in text, "something")
-            await shows(app, lambda text, shot=shot: shot.complete in text, shot.complete)
+            await shows(app, says(shot.complete), shot.complete)
             # The fonts of the drawing are on another host: the browser's own are as good.
             found[shot.name] = re.sub(r"@font-face \{.*?\}", "", app.export_screenshot(), flags=re.DOTALL)
     return found

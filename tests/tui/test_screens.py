@@ -9,6 +9,7 @@ from support.screens import (
     matches_snapshot,
     named,
     options,
+    says,
     screen_of,
     shop_store,
     shows,
@@ -27,7 +28,7 @@ async def test_tabs_show_the_hour_as_in_their_snapshots(size: tuple[int, int]) -
     async with screen_of(size=size) as (app, pilot):
         for number, (tab, title) in enumerate(zip(TABS, FIRST_TITLES, strict=True), 1):
             await pilot.press(str(number))
-            await shows(app, lambda text, title=title: title in text, f"the tab {tab}")
+            await shows(app, says(title), f"the tab {tab}")
             matches_snapshot(app, f"{tab.replace(' ', '-')}-{size[0]}")
 
 
