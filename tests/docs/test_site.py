@@ -1,6 +1,7 @@
 """The documentation builds as a site, without a warning, a broken link or an address of another host."""
 
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,16 @@ def test_reference_shows_every_public_name(site: Path) -> None:
         text = (site / "reference" / f"{room.page}.html").read_text(encoding="utf-8")
         missing += [name for name in reference.public_names(room) if f'id="{room.package}.{name}"' not in text]
     assert not missing
+
+
+def test_reference_shows_no_private_name(site: Path) -> None:
+    shown = [
+        each
+        for path in (site / "reference").glob("*.html")
+        for each in re.findall(r'id="(journeyman[\w.]+)"', path.read_text(encoding="utf-8"))
+    ]
+    assert len(shown) > 300
+    assert not [each for each in shown if any(part.startswith("_") for part in each.split("."))]
 
 
 def test_reference_has_a_page_for_each_public_name() -> None:
