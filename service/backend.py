@@ -15,10 +15,10 @@ from ..journal.cursor import Cursor, Position
 from ..journal.errors import JournalError
 from ..journal.event import Event
 from ..tasks.broker import AsyncBroker
-from ..tasks.inspection.as_of import view_as_of
 from ..tasks.lookup import TaskLookup
 from ..tasks.state.view import TaskView
 from .limits import AT_LEAST_SECONDS, FOLLOW_AGAIN_SECONDS, FOLLOW_AGAIN_SECONDS_MAX
+from .past import PastViews
 from .problems import Problem
 
 logger = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ class Backend:
         self.broker = AsyncBroker(journal)
         self.lookup = TaskLookup(journal)
         self.replica: Replica[TaskView] = self._replica()
+        self._past = PastViews(journal)
         # Set once the service stops: streams end, and tell their readers to come again.
         self.stopping = anyio.Event()
         # Set at the next event that the replica applies, and then replaced.
@@ -165,7 +166,7 @@ class Backend:
         if as_of is None:
             return self.view, self.cursor, now
         moment = past_of(as_of, "as_of", now)
-        view, cursor = await view_as_of(self.journal, moment)
+        view, cursor = await self._past.at(moment)
         return view, cursor, moment
 
 

@@ -64,6 +64,8 @@ TICKS_MAX: Final = 10_000
 SUMMARY_SECONDS: Final = 1.0
 # While events come, the share of its time that the service spends at most on summaries.
 SUMMARY_TIME_SHARE: Final = 0.1
+# For how many seconds the state of a past moment is kept after it was asked about.
+PAST_SECONDS_KEPT: Final = 60.0
 # A stream without an update says so often that it lives, in seconds.
 UPDATES_HEARTBEAT_SECONDS: Final = 15.0
 # The waits after which the reader of a stream that the service ends is to come again, in ms; random between them.

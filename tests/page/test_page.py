@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from journeyman.service.page.files import page_files
 from page.story import ADMIN_KEY, READ_KEY, WILD_NAME, lost_task
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 from support.browser import PATIENCE_MS, Visitor
-from support.service import client
+from support.service import client, free_port, service_process
 
 expect.set_options(timeout=PATIENCE_MS)
 Visit = Callable[..., Visitor]
@@ -184,3 +186,55 @@ def test_narrow_screen_needs_no_sideways_scrolling(visit: Visit, place: str) -> 
     visitor = visit(place, width=390, height=844)
     visitor.settled()
     assert visitor.page.evaluate("() => document.documentElement.scrollWidth") <= 390
+
+
+MILLION = """async ([digest, top]) => {
+  const { List } = await import(`${document.baseURI.split("#")[0]}page/${digest}/list.js`);
+  const { render, h } = await import(`${document.baseURI.split("#")[0]}page/${digest}/dom.js`);
+  const size = 50_000;
+  const list = (window.list ??= new List({
+    label: "Numbers", columns: [["Number", (each) => String(each)]], keyOf: String, none: "none",
+    fetch: async (cursor) => {
+      const begin = Number(cursor ?? 0);
+      const next = begin + size < 1e6 ? String(begin + size) : null;
+      return { items: Array.from({ length: size }, (_, each) => begin + each), next };
+    },
+  }));
+  if (!window.holder) {
+    window.holder = document.body.appendChild(document.createElement("div"));
+    window.holder.className = "view";
+    Object.assign(window.holder.style, { position: "fixed", inset: "0", "z-index": "9" });
+    render(window.holder, list.element());
+    await list.begin();
+    while (!list.isComplete) {
+      list.viewport.scrollTop = list.viewport.scrollHeight;
+      await new Promise(requestAnimationFrame);
+    }
+  }
+  list.viewport.scrollTop = top * (list.viewport.scrollHeight - list.viewport.clientHeight);
+}"""
+
+
+def test_list_of_a_million_rows_shows_any_of_them(visit: Visit) -> None:
+    """The visible rows are those of the share of the list to which it is scrolled, and only these are there."""
+    page = visit().page
+    expect(page.locator(".connection")).to_have_text("Live")
+    rows = page.locator("body > .view .sizer .row")
+    for top, shown in ((1, "999999"), (0.5, "500000"), (0, "0")):
+        page.evaluate(MILLION, [page_files().digest, top])
+        expect(rows.filter(has_text=re.compile(f"^{shown}$"))).to_be_in_viewport()
+        assert rows.count() < 100
+
+
+def test_page_goes_on_after_an_outage(browser: Browser, tmp_path: Path) -> None:
+    url, port = f"sqlite:///{tmp_path}/shop.db", free_port()
+    with service_process(url, port=port) as served:
+        visitor = Visitor(browser, served.address)
+        page = visitor.open()
+        expect(page.locator(".connection")).to_have_text("Live")
+    expect(page.locator(".connection")).to_have_text("Reconnecting")
+    with service_process(url, port=port) as served, client(served.address) as http:
+        http.post("/tasks", json={"task_name": "weigh", "queue": "scales"}).raise_for_status()
+        expect(page.get_by_role("link", name="scales").first).to_be_visible()
+        expect(page.locator(".connection")).to_have_text("Live")
+    visitor.close()

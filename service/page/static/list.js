@@ -105,7 +105,7 @@ export class List {
     const page = this.#pageOf(index);
     const item = page.items?.[index - page.start];
     const style = { ...grid, transform: `translateY(${index * ROW + shift}px)` };
-    if (!item) {
+    if (item === undefined) {
       this.#restore(page);
       return h("div", { role: "row", class: "row pending", key: `?${index}`, style }, h("span", { role: "cell" }, "…"));
     }
