@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 from uuid import UUID
 
 from . import calls
-from .errors import ValidationError
+from .errors import ProcessingError, ValidationError
 from .exchange import Call, Pause, drive_async
 from .limits import CHECK_IN_SECONDS_DEFAULT, LEASE_MS_DEFAULT, RECONNECT_SECONDS, REQUEST_SECONDS_DEFAULT
 from .listening import FINAL, RENEWAL_FRACTION, Assignment, Check, Listening, Run, queued
@@ -189,7 +189,13 @@ class AsyncServiceListener(ABC):
 
     async def _run(self, parameters: Any) -> Any:
         if inspect.iscoroutinefunction(self.run):
-            return await self.run(parameters)
+            try:
+                return await self.run(parameters)
+            except asyncio.CancelledError as error:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                raise ProcessingError("run() has cancelled itself") from error
         return await asyncio.to_thread(self.run, parameters)
 
     @asynccontextmanager

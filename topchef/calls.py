@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from .dialect import (
     ENDED,
@@ -26,6 +26,9 @@ from .errors import (
 )
 from .exchange import NO_BODY, Answer, Call, Pause, Request, ask
 from .limits import JOB_OUTAGE_SECONDS, JOB_POLL_SECONDS, JOB_POLL_SECONDS_MAX, JOB_WAIT_SECONDS
+
+# What does not fit a schema, is too large, or cannot be stored.
+_INVALID: Final = (400, 413, 422)
 
 
 class ServerTraits:
@@ -114,7 +117,7 @@ def new_service(definition: dict[str, Any], *, reuse: bool) -> Call[str]:
                     return str(line["id"])
     headers = {"X-If-Exists": "return"} if reuse else {}
     answer = yield from ask(Request("POST", "/services", definition, headers, repeatable=False))
-    if answer.status == 400:
+    if answer.status in _INVALID:
         raise ValidationError(f"the service was refused: {said_by(answer)}", violations_in(answer))
     if answer.status != 201 and not (reuse and answer.status == 200):
         raise refusal(answer, f"the service {definition['name']!r} cannot be registered")
@@ -125,7 +128,7 @@ def new_job(service_id: str, parameters: Any) -> Call[str]:
     """Submit a job and return its id; `InvalidParametersError` if the server refuses its parameters."""
     request = Request("POST", f"/services/{service_id}/jobs", {"parameters": parameters}, repeatable=False)
     answer = yield from ask(request)
-    if answer.status == 400:
+    if answer.status in _INVALID:
         raise InvalidParametersError(f"the job was refused: {said_by(answer)}", violations_in(answer))
     if answer.status == 404:
         raise ServiceNotFoundError(f"the server knows no service {service_id}", status=404)
@@ -219,7 +222,7 @@ def put_job(server: ServerTraits, job_id: str, details: dict[str, Any]) -> Call[
 def _check_change(answer: Answer, job_id: str) -> None:
     if answer.status == 404:
         raise JobNotFoundError(f"the server knows no job {job_id}", status=404)
-    if answer.status == 400:
+    if answer.status in _INVALID:
         raise ValidationError(f"the change of the job {job_id} was refused: {said_by(answer)}", violations_in(answer))
     _good(answer, f"the job {job_id} cannot be changed")
 

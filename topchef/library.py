@@ -100,6 +100,9 @@ class KeptConnections:
         return self._request("PUT", url, options)
 
     def _connected(self) -> "httpx2.Client":
+        client = self._client
+        if client is not None and self._process == os.getpid():
+            return client
         with self._guard:
             if self._client is None or self._process != os.getpid():
                 self._process = os.getpid()

@@ -18,8 +18,8 @@ from .dialect import COMPLETED, ERROR, REGISTERED, WORKING, details_of, listed, 
 from .errors import (
     AccessDeniedError,
     ClaimLostError,
+    InvalidParametersError,
     InvalidResultError,
-    JobNotFoundError,
     NetworkError,
     ProcessingError,
     ServiceNotFoundError,
@@ -40,8 +40,8 @@ from .limits import (
 FINAL: Final = (ServiceNotFoundError, AccessDeniedError)
 # A lease is renewed when this part of it is over.
 RENEWAL_FRACTION: Final = 1 / 3
-# What a report is refused with: the job is another listener's, or gone.
-_REFUSED: Final = (*FINAL, ClaimLostError, JobNotFoundError)
+# Statuses of requests that may succeed later.
+_LATER: Final = (408, 425, 429)
 # What ends the run of a job without being a failure of the job: it is given back.
 _INTERRUPTS: Final = (KeyboardInterrupt, SystemExit, asyncio.CancelledError)
 
@@ -66,6 +66,14 @@ class Check(NamedTuple):
 
     instance: Any
     schema: Any
+
+
+class _NotChecked(Exception):
+    """It is not known whether an instance fits its schema, by an error of the network."""
+
+    def __init__(self, error: NetworkError) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 class Listening:
@@ -104,17 +112,21 @@ class Listening:
         away = RECONNECT_SECONDS
         while not self._is_stopping():
             try:
-                has_run = yield from self.iterate(CLAIM_WAIT_SECONDS, persistent=True)
+                outcome = yield from self._one(CLAIM_WAIT_SECONDS, persistent=True)
             except FINAL:
                 raise
+            except ClaimLostError as error:  # the next job may be claimed at once
+                self._on_error(error)
+                continue
             except Exception as error:
                 self._on_error(error)
-                if isinstance(error, NetworkError) and not isinstance(error, _REFUSED):
-                    yield Pause(away)
-                    away = min(2 * away, RECONNECT_SECONDS_MAX)
+                yield Pause(away)
+                away = min(2 * away, RECONNECT_SECONDS_MAX)
                 continue
             away = RECONNECT_SECONDS
-            if has_run:
+            if isinstance(outcome, Exception):
+                self._on_error(outcome)
+            if outcome is not False:
                 idle = QUEUE_POLL_SECONDS
             elif not self._server.claims:  # a server with claims has waited itself
                 yield Pause(idle)
@@ -126,58 +138,68 @@ class Listening:
         An error of the job is raised once the server knows the job as ERROR. If `persistent`, a report that does not
         get through is repeated until it does, or the listener is to end.
         """
+        outcome = yield from self._one(wait, persistent=persistent)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _one(self, wait: float, *, persistent: bool) -> Call[bool | Exception]:
+        """Return whether there was a job, or its error. What is raised is an error of the listener, not of the job."""
         assignment = yield from self._take(wait)
         if assignment is None:
             return False
         if self._is_stopping():
             yield from self._report(assignment, Change(REGISTERED))
             return False
+        note = f"while processing the job {assignment.id}"
         try:
-            yield from self._run(assignment, persistent)
+            failure = yield from self._run(assignment, persistent)
         except Exception as error:
-            error.add_note(f"while processing the job {assignment.id}")
+            error.add_note(note)
             raise
-        return True
+        if failure is None:
+            return True
+        failure.add_note(note)
+        return failure
 
-    def _run(self, assignment: Assignment, persistent: bool) -> Call[None]:
+    def _run(self, assignment: Assignment, persistent: bool) -> Call[Exception | None]:
+        """Run and report a job; return its error, if it has failed."""
         try:
             result = yield from self._result(assignment)
         except _INTERRUPTS:
             yield from self._report(assignment, Change(REGISTERED))
             raise
-        except NetworkError:  # the validator cannot be asked: the job waits for another listener, or another time
+        except _NotChecked as unknown:  # the job waits for another listener, or another time
             yield from self._deliver(assignment, Change(REGISTERED), persistent)
-            raise
+            raise unknown.error from None
         except Exception as error:
             yield from self._fail(assignment, error, persistent)
-            raise
+            return error
         try:
             yield from self._deliver(assignment, Change(COMPLETED, result), persistent)
         except ValidationError as refused:
-            said = f"the result does not fit the schema of the service: {refused.message}"
-            invalid = InvalidResultError(said, refused.context)
+            invalid = InvalidResultError(f"the result was refused: {refused.message}", refused.context)
+            invalid.__cause__ = refused
             yield from self._fail(assignment, invalid, persistent)
-            raise invalid from refused
+            return invalid
+        return None
 
     def _result(self, assignment: Assignment) -> Call[Any]:
         """Have a job run, and return its result, which is JSON."""
         registration, results = yield from self._needed_schemas()
-        if registration is not None:
-            try:
-                yield Check(assignment.parameters, registration)
-            except ValidationError as error:
-                raise ProcessingError(f"the parameters do not fit the schema of the service: {error}") from error
+        try:
+            yield from _checked(assignment.parameters, registration)
+        except ValidationError as error:
+            raise InvalidParametersError(f"the parameters do not fit the schema: {error}", error.context) from error
         result = yield Run(assignment)
         try:
             json.dumps(result, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise ProcessingError(f"run() has returned what is no JSON: {error}") from error
-        if results is not None:
-            try:
-                yield Check(result, results)
-            except ValidationError as error:
-                said = f"the result does not fit the schema of the service: {error.message}"
-                raise InvalidResultError(said, error.context) from error
+        try:
+            yield from _checked(result, results)
+        except ValidationError as error:
+            raise InvalidResultError(f"the result does not fit the schema: {error}", error.context) from error
         return result
 
     def _needed_schemas(self) -> Call[tuple[Any, Any]]:
@@ -185,7 +207,10 @@ class Listening:
         if not self._checks and self._server.claims:
             return None, None
         if self._schemas is None:
-            details = yield from calls.service_details(self._service_id)
+            try:
+                details = yield from calls.service_details(self._service_id)
+            except NetworkError as error:
+                raise _NotChecked(error) from error
             self._schemas = details.get("job_registration_schema"), details.get("job_result_schema")
         return self._schemas
 
@@ -234,10 +259,8 @@ class Listening:
         while True:
             try:
                 yield from self._report(assignment, change)
-            except _REFUSED:
-                raise
             except NetworkError as error:
-                if not persistent or self._is_stopping():
+                if not persistent or self._is_stopping() or _is_final(error):
                     raise
                 self._on_error(error)
                 yield Pause(pause)
@@ -247,6 +270,21 @@ class Listening:
 
     def _report(self, assignment: Assignment, change: Change) -> Call[None]:
         return calls.change_job(self._server, assignment.id, change._replace(token=assignment.token))
+
+
+def _checked(instance: Any, schema: Any) -> Call[None]:
+    """Have an instance compared with a schema, if there is one."""
+    if schema is None:
+        return
+    try:
+        yield Check(instance, schema)
+    except NetworkError as error:
+        raise _NotChecked(error) from error
+
+
+def _is_final(error: NetworkError) -> bool:
+    """Return whether the same request would be refused again: it was answered, and not as too early or too much."""
+    return error.status is not None and 400 <= error.status < 500 and error.status not in _LATER
 
 
 def queued(service_id: str) -> Call[list[dict[str, Any]]]:

@@ -179,6 +179,14 @@ def test_started_listener_runs_jobs_and_stops(base: str, service: Service) -> No
     assert [str(error) for error in errors] == ["-1 is negative"]
 
 
+def test_two_listeners_never_mix_results(base: str, service: Service) -> None:
+    jobs = [(n, service.new_job({"n": n})) for n in range(20, 35)]
+    errors: list[Exception] = []
+    with Squares(base, service.id, on_error=errors.append), Squares(base, service.id, on_error=errors.append):
+        assert [(n, job.wait(DONE_SECONDS)) for n, job in jobs] == [(n, {"square": n * n}) for n, _ in jobs]
+    assert not errors
+
+
 def test_listener_ends_if_there_is_no_such_service(base: str) -> None:
     listener = Squares(base, str(uuid.uuid4())).start()
     with pytest.raises(ServiceNotFoundError):

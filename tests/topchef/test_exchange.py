@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 from journeyman.topchef.calls import ServerTraits, wait_for_job
 from journeyman.topchef.dialect import created_id, result_of, said_by
-from journeyman.topchef.errors import AccessDeniedError, ClaimLostError, JobFailedError, NetworkError
+from journeyman.topchef.errors import (
+    AccessDeniedError,
+    ClaimLostError,
+    JobFailedError,
+    NetworkError,
+    ProcessingError,
+    ServiceNotFoundError,
+)
 from journeyman.topchef.exchange import Answer, Call, Pause, Request, ask, drive
 from journeyman.topchef.limits import JOB_OUTAGE_SECONDS, RECONNECT_SECONDS_MAX, REPEATS_MAX
 from journeyman.topchef.listening import Listening, Run
@@ -207,24 +214,75 @@ def test_report_that_is_refused_is_not_repeated(status: int, kind: type[Exceptio
     assert len(stage.requests) == 2
 
 
+def claiming(request: Request) -> Answer:
+    return answer(200, {"data": {"id": "j", "parameters": {}, "token": 5, "lease_ms": 1}})
+
+
+@pytest.mark.parametrize("error", [NetworkError("another server"), ServiceNotFoundError("another service"), KeyError()])
+def test_error_of_a_job_is_never_one_of_the_listener(error: Exception) -> None:
+    def fail(parameters: Any) -> Any:
+        raise error
+
+    errors: list[Exception] = []
+    stage = Stage(claiming, fail)
+    stage.run(listening(errors, lambda: len(errors) > 2).process())
+    assert errors == [error] * 3
+    assert [request.body["status"] for request in stage.requests[1::2]] == ["ERROR"] * 3
+    assert stage.now == 0
+
+
+def test_listener_does_not_hurry_at_a_server_that_refuses_everything() -> None:
+    def reply(request: Request) -> Answer:
+        if "/queue" in request.path:
+            return answer(200, {"data": [{"id": "j", "status": "REGISTERED"}]})
+        return answer(404 if request.method == "POST" else 200 if request.method == "GET" else 400, {"data": {}})
+
+    errors: list[Exception] = []
+    stage = Stage(reply)
+    stage.run(listening(errors, lambda: stage.now > 100).process())
+    assert 15 < len(errors) < 40
+
+
+def test_result_that_is_too_large_fails_the_job() -> None:
+    def reply(request: Request) -> Answer:
+        if request.method == "POST":
+            return claiming(request)
+        return answer(413 if "results" in request.body else 200, {"errors": [{"detail": "too large"}]})
+
+    errors: list[Exception] = []
+    stage = Stage(reply)
+    stage.run(listening(errors, lambda: bool(errors)).process())
+    assert isinstance(errors[0], ProcessingError)
+    assert "too large" in str(errors[0])
+    assert stage.requests[-1].body["status"] == "ERROR"
+
+
+def test_job_waits_while_its_schemas_cannot_be_had() -> None:
+    def reply(request: Request) -> Answer:
+        if request.method == "GET":
+            raise LOST
+        return claiming(request)
+
+    errors: list[Exception] = []
+    keen = Listening(ServerTraits(), "s", 1, checks=True, is_stopping=lambda: bool(errors), on_error=errors.append)
+    stage = Stage(reply)
+    stage.run(keen.process())
+    assert errors == [LOST]
+    assert stage.requests[-1].body == {"status": "REGISTERED"}
+
+
 def test_interrupted_job_is_given_back() -> None:
     def interrupt(parameters: Any) -> Any:
         raise KeyboardInterrupt
 
-    def reply(request: Request) -> Answer:
-        return answer(200, {"data": {"id": "j", "parameters": {}, "token": 5, "lease_ms": 1}})
-
-    stage = Stage(reply, interrupt)
+    stage = Stage(claiming, interrupt)
     with pytest.raises(KeyboardInterrupt):
         stage.run(listening([], lambda: False).iterate())
     assert stage.requests[-1].body == {"status": "REGISTERED"}
 
 
 def test_result_that_is_no_json_fails_the_job() -> None:
-    def reply(request: Request) -> Answer:
-        return answer(200, {"data": {"id": "j", "parameters": {}, "token": 5, "lease_ms": 1}})
-
-    stage = Stage(reply, lambda parameters: {"x": float("nan")})
+    stage = Stage(claiming, lambda parameters: {"x": float("nan")})
     with pytest.raises(RuntimeError, match="no JSON"):
         stage.run(listening([], lambda: False).iterate())
     assert stage.requests[-1].body["status"] == "ERROR"

@@ -1,6 +1,7 @@
 """Several listeners of one service: they share its jobs, take over from dead ones, and outlive their network."""
 
 import asyncio
+import importlib
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from journeyman.journal.limits import EVENT_BYTES_MAX
 from journeyman.service.settings import Settings
 from journeyman.topchef import (
     AccessDeniedError,
@@ -20,7 +22,9 @@ from journeyman.topchef import (
     ClaimLostError,
     Client,
     Job,
+    JobFailedError,
     NetworkError,
+    ProcessingError,
     Service,
 )
 from journeyman.topchef.calls import service_jobs
@@ -186,6 +190,45 @@ async def test_cancelled_coroutine_gives_its_job_back(ours: str) -> None:
     assert job.result == {"square": 81}
     await listener.close()
     await other.close()
+
+
+@pytest.mark.anyio
+async def test_coroutine_that_cancels_itself_fails_its_job(ours: str) -> None:
+    service = new_service(ours, "self-cancelled")
+
+    class Cancelled(AsyncSquares):
+        async def run(self, parameters: Any) -> Any:
+            raise asyncio.CancelledError
+
+    job = service.new_job({"n": 9})
+    listener = Cancelled(ours, service.id)
+    with pytest.raises(ProcessingError, match="cancelled itself"):
+        await listener.run_iteration()
+    assert job.status == "ERROR"
+    await listener.close()
+
+
+def test_result_beyond_the_limit_of_an_event_fails_its_job(ours: str) -> None:
+    service = Client(ours).new_service("large", "", PARAMETERS)
+
+    class Large(Squares):
+        def run(self, parameters: Any) -> Any:
+            return {"text": "x" * 2 * EVENT_BYTES_MAX}
+
+    job = service.new_job({"n": 1})
+    with pytest.raises(ProcessingError, match="refused"):
+        Large(ours, service.id).run_iteration()
+    assert job.status == "ERROR"
+    with pytest.raises(JobFailedError):
+        job.wait(0)
+
+
+def test_client_without_httpx2_wants_another_library(ours: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "httpx2", None)
+    with pytest.raises(ImportError, match=r"journeyman\[http\]"):
+        Client(ours)
+    service = Client(ours, importlib.import_module("requests")).new_service("without", "", PARAMETERS)
+    assert service.does_service_exist
 
 
 def test_plain_function_runs_in_a_thread_of_a_loop(ours: str) -> None:
