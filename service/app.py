@@ -44,6 +44,7 @@ from .topchef.errors import handler as topchef_errors
 from .topchef.mounting import OverriddenMethods
 from .topchef.mounting import router as services_and_jobs
 from .topchef.parts import TopChef
+from .tracker.listing import list_requests
 from .tracker.requests import TrackedRequests
 from .tracker.routes import track
 from .trends.recent import RecentTrends
@@ -64,6 +65,7 @@ ROUTES: Final[Sequence[ControllerRouterHandler]] = (
     read_latest,
     remote_workers,
     track,
+    list_requests,
     show_trends,
     start_command,
     list_commands,

@@ -161,6 +161,8 @@ assert POLL_EVENTS <= POLL_EVENTS_MAX
 # How many completed requests `/tracker` answers with, and how many one request records at most.
 TRACKER_COMPLETED_TASKS: Final = 256
 TRACKER_TASKS_MAX: Final = 1_000
+# How many active requests `GET /requests` lists.
+REQUESTS_LISTED: Final = 500
 
 # -- services and jobs -------------------------------------------------------------------------------------------------
 

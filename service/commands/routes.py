@@ -12,7 +12,7 @@ from litestar.params import JSONBody, PathParameter
 from ...tasks.answers.tasks import TaskLineAnswer, task_line
 from ...tasks.labels import Labels
 from ...tasks.state.state import TaskState
-from ..backend import Backend
+from ..backend import Backend, moment_of
 from ..limits import (
     ACTS_MAX,
     ARGUMENT_CHARACTERS_MAX,
@@ -36,7 +36,8 @@ CommandId = Annotated[str, PathParameter(max_length=200, description="The id of 
 class CommandFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The filter of a command: that of `GET /tasks`, and `exception`, a text in the error of a dead letter.
 
-    Times are absolute ones, or such as `10m`; `since` and `until` bound the submission.
+    Times are absolute ones, or such as `10m`; `since` and `until` bound the submission, `failed_since` and
+    `failed_until` the failure of a dead letter.
     """
 
     name: str | None = None
@@ -48,6 +49,8 @@ class CommandFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     since: str | None = None
     until: str | None = None
     exception: str | None = None
+    failed_since: str | None = None
+    failed_until: str | None = None
 
 
 class CommandRequest(Reason, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -124,7 +127,7 @@ async def start_command(
     choice = _choice(data)
     if data.dry_run:
         return cast("Response[CommandAnswer]", Response(await _dry_run(backend, choice, data.limit), status_code=200))
-    said = {"tasks": data.tasks} if data.tasks else _said(data.filter or CommandFilter(), choice.wanted)
+    said = {"tasks": data.tasks} if data.tasks else _said(data.filter or CommandFilter(), choice)
     command = await commands.start(
         choice, said, rate=data.rate, limit=data.limit, by=actor(request), reason=data.reason
     )
@@ -155,20 +158,28 @@ async def stop_command(
     return _answer(await commands.stop(command, actor(request), (data or NO_REASON).reason))
 
 
-def _said(given: CommandFilter, wanted: TaskFilter) -> dict[str, Any]:
+def _said(given: CommandFilter, choice: Choice) -> dict[str, Any]:
     """Return a filter as the journal keeps it, its moments in seconds since the epoch."""
-    moments = {name: at for name, at in (("since", wanted.since), ("until", wanted.until)) if at is not None}
-    return {**msgspec.to_builtins(given), **moments}
+    moments = {
+        "since": choice.wanted.since,
+        "until": choice.wanted.until,
+        "failed_since": choice.failed_since,
+        "failed_until": choice.failed_until,
+    }
+    return {**msgspec.to_builtins(given), **{name: at for name, at in moments.items() if at is not None}}
 
 
 def _choice(said: CommandRequest) -> Choice:
-    wanted, error = TaskFilter(), None
+    choice = Choice(said.action, TaskFilter(), ids=said.tasks)
     if said.filter is not None:
-        fields = msgspec.structs.asdict(said.filter)
-        error = fields.pop("exception") or None
-        wanted = filter_of(**fields)
-    narrow = not (wanted.is_wide and wanted.state is None) or error is not None
-    if bool(said.tasks) + narrow + said.all != 1:
+        fields, now = msgspec.structs.asdict(said.filter), time.time()
+        error, begin, end = (fields.pop(name) or None for name in ("exception", "failed_since", "failed_until"))
+        failed_since = None if begin is None else moment_of(begin, "failed_since", now)
+        failed_until = None if end is None else moment_of(end, "failed_until", now)
+        choice = Choice(said.action, filter_of(**fields), error, said.tasks, failed_since, failed_until)
+    wanted = choice.wanted
+    is_narrow = not (wanted.is_wide and wanted.state is None) or choice.is_of_dead_letters
+    if bool(said.tasks) + is_narrow + said.all != 1:
         raise Problem(
             400, "vague-choice", "expected exactly one of the three: `filter` with a field, `tasks`, or `all`"
         )
@@ -178,9 +189,13 @@ def _choice(said: CommandRequest) -> Choice:
         raise Problem(
             400, "bad-state", f"{said.action} acts on tasks that are {names}, not {wanted.state.name.lower()}"
         )
-    if error is not None and said.action == "revoke":
-        raise Problem(400, "bad-filter", "`exception` chooses dead letters, which are requeued or purged")
-    return Choice(said.action, wanted, error, said.tasks)
+    if choice.is_of_dead_letters and said.action == "revoke":
+        raise Problem(
+            400,
+            "bad-filter",
+            "`exception` and the time of the failure choose dead letters",
+        )
+    return choice
 
 
 async def _dry_run(backend: Backend, choice: Choice, limit: int) -> DryRunAnswer:

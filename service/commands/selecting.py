@@ -24,16 +24,30 @@ STATES: Final[dict[Action, frozenset[State]]] = {
 
 
 class Choice(NamedTuple):
-    """The tasks of a command: those with these ids, or those that match and have this text in their error."""
+    """The tasks of a command: those with these ids, or those that match.
+
+    Dead letters also by a text in their `error`, and by the time of their failure, in seconds since the epoch.
+    """
 
     action: Action
     wanted: TaskFilter
     error: str | None = None
     ids: Sequence[str] = ()
+    failed_since: float | None = None
+    failed_until: float | None = None
+
+    @property
+    def is_of_dead_letters(self) -> bool:
+        """Whether it has a part that only dead letters can match."""
+        return (self.error, self.failed_since, self.failed_until) != (None, None, None)
 
     def holds(self, task: TaskState) -> bool:
         """Return whether a task matches as far as its state answers."""
-        state = task.state
+        state, failed_at = task.state, task.changed_at
+        if self.failed_since is not None and failed_at < self.failed_since:
+            return False
+        if self.failed_until is not None and failed_at > self.failed_until:
+            return False
         return state in STATES[self.action] and self.wanted.state in (None, state) and self.wanted.holds_task(task)
 
 

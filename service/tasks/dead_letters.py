@@ -33,7 +33,6 @@ from .parameters import (
     READING,
     After,
     AnyRequest,
-    AtLeast,
     Limit,
     QueueFilter,
     Reason,
@@ -120,12 +119,11 @@ async def list_dead_letters(
 
 @get("/dead-letters/{task:str}", opt=READING)
 async def show_dead_letter(
-    backend: NamedDependency[Backend], task: TaskId, at_least: AtLeast = None
+    backend: NamedDependency[Backend], seen: NamedDependency[Seen], task: TaskId
 ) -> Response[DeadLetterInFullAnswer]:
     """Show a dead letter: its arguments, and each attempt with its worker, its time and its error."""
-    await backend.reach(at_least)
-    task_id, cursor = await whole(backend, task), backend.cursor
-    history = await task_history(backend.journal, task_id)
+    task_id, cursor = await whole(backend, task), seen.cursor if seen.is_past else backend.cursor
+    history = await task_history(backend.journal, task_id, until=seen.cursor if seen.is_past else None)
     if history.task.state is not State.FAILED:
         raise Problem(409, "not-a-dead-letter", f"the task {task_id} is {history.task.state.name.lower()}")
     return spoken(dead_letter_in_full(history), cursor)

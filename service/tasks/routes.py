@@ -19,6 +19,7 @@ from .looking_up import explain_task, list_tasks, show_history, show_result, sho
 from .queues import list_queues, list_workers, pause_queue, resume_queue, show_queue, show_status, show_worker
 from .schedules import clear_schedule, list_schedules, list_ticks, pause_schedule, resume_schedule, show_schedule
 from .searching import search
+from .services import list_services
 from .stream import stream_task
 from .submitting import submit_tasks
 
@@ -56,6 +57,7 @@ TASK_ROUTES: Final[Sequence[HTTPRouteHandler]] = (
     list_schedules,
     show_schedule,
     list_ticks,
+    list_services,
     pause_schedule,
     resume_schedule,
     clear_schedule,

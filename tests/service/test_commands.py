@@ -65,7 +65,10 @@ def test_dry_run_counts_and_changes_nothing(http: httpx2.Client) -> None:
         command(http, action="purge", filter={"queue": "dry", "exception": "no such COLOUR"}, dry_run=True)["matched"]
         == 4
     )
-    assert http.get("/dead-letters", params={"queue": "dry"}).json()["dead_letters"]
+    moments = {"failed_since": "10m", "failed_until": "0s"}
+    assert command(http, action="purge", filter={"queue": "dry", **moments}, dry_run=True)["matched"] == 4
+    assert command(http, action="purge", filter={"queue": "dry", "failed_until": "9m"}, dry_run=True)["matched"] == 0
+    assert len(http.get("/dead-letters", params={"queue": "dry"}).json()["dead_letters"]) == 4
 
 
 def test_dry_run_reads_within_a_bound(http: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:

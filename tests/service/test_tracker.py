@@ -109,6 +109,16 @@ def test_client_records_and_reads_over_http(keyed: str) -> None:
     assert page.get_completed_tasks()[0].recorded_successfully is False
 
 
+def test_requests_are_listed_now_and_as_of_a_moment(url: str, address: str) -> None:
+    server = RESTAPITracker(f"{address}/tracker", HTTPTask, SERVER)
+    server.start_task(HTTPTask(7, path="/seven"))
+    with client(address) as http:
+        now = http.get("/requests").json()
+        assert [each["task"]["path"] for each in now["active"] if each["request"] == "7"] == ["/seven"]
+        past = http.get("/requests", params={"as_of": "1h"}).json()
+    assert (past["active"], past["completed"], past["active_in_all"]) == ([], [], 0)
+
+
 def test_key_that_may_only_read_records_nothing(keyed: str) -> None:
     page = RESTAPITracker(keyed, HTTPTask, READER)
     with pytest.raises(RESTResponseException, match="does not permit") as raised:

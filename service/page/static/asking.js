@@ -13,8 +13,17 @@ function show(description) {
   redraw();
 }
 
-// Asks before an act: `act(reason)` does it, and its words or its Problem are shown. `isDanger` marks what cannot be undone.
-export function confirm({ title, words, verb, act, isDanger = false, after = () => {} }) {
+// Says something that needs no choice.
+export function tell(title, words) {
+  const close = () => show(null);
+  show(h("dialog", { key: title, class: "question", "aria-labelledby": "question-title", onclose: close, onmount: (node) => node.showModal() },
+    h("h2", { id: "question-title" }, title), h("p", null, words),
+    h("form", { method: "dialog" }, h("div", { class: "choices" }, h("button", { class: "first" }, "Close")))));
+}
+
+// Asks before an act: `act(reason, fields)` does it, and its words or its Problem are shown. `isDanger` marks what cannot
+// be undone; `more` are further fields, or words.
+export function confirm({ title, words, verb, act, isDanger = false, more = null, after = () => {} }) {
   let failure = null;
   let isBusy = false;
   const close = () => show(null);
@@ -23,7 +32,7 @@ export function confirm({ title, words, verb, act, isDanger = false, after = () 
     isBusy = true;
     draw();
     try {
-      await act(event.target.elements.reason.value.trim() || null);
+      await act(event.target.elements.reason.value.trim() || null, event.target.elements);
       close();
       after();
     } catch (error) {
@@ -36,6 +45,7 @@ export function confirm({ title, words, verb, act, isDanger = false, after = () 
     h("h2", { id: "question-title" }, title),
     h("p", null, words),
     h("form", { onsubmit: submit },
+      more,
       h("label", null, h("span", null, "Reason, kept in the journal"), h("input", { name: "reason", maxlength: 1_000, autocomplete: "off" })),
       failure && h("p", { class: "problem", role: "alert" }, failure),
       h("div", { class: "choices" },

@@ -61,7 +61,8 @@ function patch(before, now) {
   patchChildren(node, before.children, now.children, before.space);
   for (const name of Object.keys(before.given)) if (!(name in now.given)) setAttribute(node, name, null);
   for (const [name, value] of Object.entries(now.given)) {
-    if (value !== before.given[name] || PROPERTIES.has(name)) setAttribute(node, name, value);
+    // What a reader is typing stays, as long as the description has not changed.
+    if (value !== before.given[name] || (PROPERTIES.has(name) && node !== document.activeElement)) setAttribute(node, name, value);
   }
   return node;
 }

@@ -28,15 +28,25 @@ import { get, may, Problem, signIn, signOut, whenRefused, whoami } from "./servi
 import { momentOf, setBeginning, show, slider, step } from "./slider.js";
 import { Stream } from "./stream.js";
 import { absolute, showMoment, tick, time } from "./times.js";
+import { command, commands } from "./views/commands.js";
+import { deadLetter, deadLetters } from "./views/dead.js";
 import { events } from "./views/events.js";
+import { lock, locks } from "./views/locks.js";
 import { overview } from "./views/overview.js";
 import { queue, queues } from "./views/queues.js";
+import { requests } from "./views/requests.js";
+import { schedule, schedules } from "./views/schedules.js";
 import { found } from "./views/search.js";
+import { service, services } from "./views/services.js";
+import { submit } from "./views/submit.js";
 import { task } from "./views/task.js";
 import { tasks } from "./views/tasks.js";
 import { worker, workers } from "./views/workers.js";
 
-const VIEWS = [overview, queues, queue, tasks, task, workers, worker, events, found];
+const VIEWS = [
+  overview, queues, queue, tasks, task, submit, deadLetters, deadLetter, workers, worker, schedules, schedule, locks, lock, services,
+  service, requests, commands, command, events, found,
+];
 const PAUSE_MS = 1_000; // a view is fetched anew at most so often,
 const SHARE = 4; // and so many times as long as it took passes in between
 const HIDDEN_MS = 60_000; // a hidden page stops following after so long

@@ -36,7 +36,9 @@ export const task = {
     return [
       h("div", { class: "title" },
         h("h1", null, h("small", null, "Task"), found.name, " ", state(found.state)),
-        may("admin") && visit.moment === null && h("div", { class: "acts" }, acts(found, visit))),
+        visit.moment === null && h("div", { class: "acts" },
+          submission && may("submit") && h("a", { class: "button", key: "again", href: link(["submit"], { again: found.task }) }, "Run again with other arguments"),
+          may("admin") && acts(found, visit))),
       h("p", { class: "ids" }, h("code", null, found.task), found.summary && h("span", null, found.summary)),
       facts([
         ["Queue", queueLink(found.queue)], ["Priority", count(found.priority)],

@@ -1,7 +1,9 @@
 // All tasks, the one submitted last first, by a filter that stands in the address. The counts follow the filter.
 
+import { bulk } from "../bulk.js";
 import { h } from "../dom.js";
 import { change, link } from "../router.js";
+import { may } from "../service.js";
 import { count } from "../words.js";
 import { taskList } from "./queues.js";
 
@@ -30,12 +32,33 @@ export const tasks = {
   },
   touches: (event) => event.name.startsWith("task."),
   draw: ({ list }, visit) => [
-    h("h1", null, "Tasks"),
+    h("div", { class: "title" }, h("h1", null, "Tasks"),
+      visit.moment === null && h("div", { class: "acts" },
+        may("submit") && h("a", { class: "button", key: "submit", href: link(["submit"]) }, "Submit a task"),
+        may("admin") && offers(visit))),
     fields(visit),
     states(visit),
     list.element(),
   ],
 };
+
+// What can be done with all that match, by their state.
+const BULK = {
+  failed: [
+    ["requeue", "Requeue", "They run again, their attempts forgotten."],
+    ["purge", "Purge", "They are given up for good and cannot be requeued. Their history stays.", true],
+  ],
+  ready: [["revoke", "Revoke", "They do not run.", true]],
+  claimed: [["revoke", "Revoke", "Their workers stop them, if they can be stopped; they do not run again.", true]],
+};
+
+function offers({ query }) {
+  const things = { failed: "dead letters", ready: "waiting tasks", claimed: "running tasks" }[query.state];
+  return (BULK[query.state] ?? []).map(([action, verb, words, isDanger]) => h("button", {
+    type: "button", key: action, class: isDanger ? "danger" : "",
+    onclick: () => bulk({ action, verb, things, words, isDanger, filter: { ...filterOf(query), state: query.state } }),
+  }, `${verb} all that match`));
+}
 
 // The filter that an address names, without the state.
 export function filterOf(query) {
