@@ -41,6 +41,7 @@ from .tasks.parameters import see, task_filter
 from .tasks.routes import TASK_ROUTES
 from .tasks.summaries import Summaries
 from .topchef.errors import handler as topchef_errors
+from .topchef.mounting import HEADERS as TOPCHEF_HEADERS
 from .topchef.mounting import OverriddenMethods
 from .topchef.mounting import router as services_and_jobs
 from .topchef.parts import TopChef
@@ -168,6 +169,6 @@ def _cors(origins: Sequence[str]) -> CORSConfig | None:
     return CORSConfig(
         allow_origins=list(origins),
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
-        expose_headers=["Journal-Cursor"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", *TOPCHEF_HEADERS],
+        expose_headers=["Journal-Cursor", "Location"],
     )

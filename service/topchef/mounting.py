@@ -11,6 +11,8 @@ from .job_routes import JOB_ROUTES
 from .service_routes import SERVICE_ROUTES
 from .validator_routes import VALIDATOR_ROUTES
 
+# The headers of requests, beside the usual ones.
+HEADERS: Final = ("X-HTTP-Method-Override", "X-Claim-Token", "X-Listener", "X-If-Exists")
 _OVERRIDE: Final = b"x-http-method-override"
 _METHODS: Final = {each.encode(): HttpMethod(each) for each in ("GET", "POST", "PUT", "PATCH")}
 
