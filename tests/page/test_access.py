@@ -4,7 +4,7 @@ from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
-from page.story import lost_task
+from page.story import READ_KEY, lost_task
 from support.browser import Visitor
 
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
@@ -45,3 +45,19 @@ def test_views_have_no_barrier(visit: Visit, events: list[dict[str, Any]]) -> No
 
 def test_dark_colours_have_contrast(visit: Visit, events: list[dict[str, Any]]) -> None:
     assert barriers(visit, events, COLOURS, dark=True) == []
+
+
+def test_door_and_dialog_have_no_barrier(visit: Visit, locked_address: str) -> None:
+    visitor = visit(at=locked_address)
+    page = visitor.page
+    page.evaluate(AXE)
+    page.get_by_label("The key of this service").wait_for()
+    run = "(rules) => axe.run(document, { runOnly: rules })"
+    door = page.evaluate(run, ALL_RULES)["violations"]
+    page.get_by_label("The key of this service").fill(READ_KEY)
+    page.keyboard.press("Enter")
+    visitor.settled()
+    page.keyboard.press("?")
+    page.get_by_role("dialog").wait_for()
+    dialog = page.evaluate(run, ALL_RULES)["violations"]
+    assert [each["nodes"] for each in (*door, *dialog)] == []

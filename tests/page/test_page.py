@@ -35,6 +35,19 @@ def test_wild_names_stay_text(visit: Visit, events: list[dict[str, Any]]) -> Non
     assert page.locator("script:not([src]), img").count() == 0
 
 
+def test_browser_refuses_markup_and_scripts_from_text(visit: Visit) -> None:
+    visitor = visit()
+    expect(visitor.page.locator(".connection")).to_have_text("Live")
+    tried = """() => [
+      () => { document.body.innerHTML = "<i></i>"; },
+      () => document.body.setAttribute("onclick", "window.ran = true"),
+      () => { document.createElement("script").text = "window.ran = true"; },
+    ].map((act) => { try { act(); return "done"; } catch (error) { return error.name; } })"""
+    assert visitor.page.evaluate(tried) == ["TypeError"] * 3
+    assert visitor.complaints  # the browser has noted them
+    visitor.complaints.clear()
+
+
 def test_task_shows_its_whole_life(visit: Visit, events: list[dict[str, Any]]) -> None:
     late = lost_task(events)
     page = visit(f"/tasks/{late}").page

@@ -1,17 +1,18 @@
 // Follows the service's events: Server-Sent Events by fetch, since an EventSource cannot send the key in a header.
 //
-// `follow` goes on where it stood after a broken connection; a reader that was too slow goes on with live events.
+// It goes on where it stood after a short gap; after a long one, or when it was too slow, with live events.
 
 import { address, headers } from "./service.js";
 
 const SILENCE_MS = 45_000; // the service says every 15 s that it lives
 const AGAIN_MS_MAX = 15_000;
+const RESUME_MS = 30_000; // after a longer gap the views are fetched anew, and what was missed is not read
 
 export class Stream {
   // `heard(events, cursor)` gets the events of one chunk; `state(word)` is told: "connecting", "live" or "away".
   // `gap()` is called when events may have been missed.
   constructor({ heard, state, gap }) {
-    Object.assign(this, { heard, state, gap, cursor: null, ended: null });
+    Object.assign(this, { heard, state, gap, cursor: null, heardAt: 0, ended: null });
   }
 
   start() {
@@ -46,6 +47,7 @@ export class Stream {
 
   async #follow(signal, onOpen) {
     const url = address("events?full=false");
+    if (performance.now() - this.heardAt > RESUME_MS) this.cursor = null;
     const resumed = this.cursor ? { "Last-Event-ID": this.cursor } : {};
     const inner = new AbortController();
     const cut = () => inner.abort();
@@ -62,6 +64,7 @@ export class Stream {
       for (;;) {
         const { value, done } = await reader.read();
         if (done) return;
+        this.heardAt = performance.now();
         clearTimeout(silence);
         silence = setTimeout(cut, SILENCE_MS);
         const frames = (rest + value).split("\n\n");

@@ -9,19 +9,16 @@ const full = new Intl.DateTimeFormat(undefined, {
 });
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const minutes = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const day = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
 
 // The moment that the page shows, null for now; relative times are relative to it.
 let shown = null;
 export const showMoment = (moment) => (shown = moment);
-export const shownMoment = () => shown;
 export const nowSeconds = () => Date.now() / 1_000;
 export const reference = () => shown ?? nowSeconds();
 
 export const absolute = (at) => full.format(at * 1_000);
 export const timeOfDay = (at) => clock.format(at * 1_000);
 export const hourMinute = (at) => minutes.format(at * 1_000);
-export const date = (at) => day.format(at * 1_000);
 
 // A span in one or two units: "3.2 ms", "1.4 s", "12 min", "3 h 5 min".
 export function span(seconds) {
