@@ -2,10 +2,16 @@
 
 import importlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from docsite import build, check, lives, reference
+from support.browser import PATIENCE_MS, chromium
 
 ROOT = Path(__file__).parents[2]
 STEPS = [pytest.param(step, id=f"{step.module}:{step.function}") for step in {*lives.EVENT, *lives.TASK}]
@@ -17,9 +23,46 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build.build(tmp_path_factory.mktemp("docs") / "build")
 
 
+@contextmanager
+def served(directory: Path) -> Iterator[str]:
+    """A server of files on this host; its address."""
+    handler = partial(QuietHandler, directory=str(directory))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves files without a line for each request."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
 def test_site_builds_strictly_and_shows_every_page(site: Path) -> None:
     pages = {path.stem for path in (ROOT / "docs").glob("*.md")}
     assert pages <= {path.stem for path in site.glob("*.html")}
+
+
+def test_browser_reads_and_searches_the_site_from_its_own_host_alone(site: Path) -> None:
+    asked: list[str] = []
+    with served(site) as address, chromium() as browser:
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{address}/task-states.html")
+        assert page.locator("img[src$='task-states.svg']").evaluate("image => image.complete && image.naturalWidth > 0")
+        page.keyboard.press("Control+k")
+        page.keyboard.type("fencing token")
+        page.locator("a[href*='how-it-works.html?h=fencing']").first.click()
+        page.wait_for_url("**/how-it-works.html?h=fencing*")
+    assert f"{address}/search.json" in asked
+    assert not [url for url in asked if not url.startswith((f"{address}/", "data:", "blob:"))]
 
 
 def test_reference_shows_every_public_name(site: Path) -> None:
