@@ -3,6 +3,7 @@
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .limits import CONNECT_SECONDS, CONNECTION_IDLE_SECONDS, REQUEST_SECONDS_DEFAULT
@@ -23,17 +24,21 @@ class HTTPLibrary(Protocol):
     response with `status_code`, `headers` and `json()`. `requests` and httpx are such libraries, and their sessions.
     """
 
-    def get(self, url: str, /, **options: Any) -> Any:
-        """Send a GET request."""
+    @property
+    def get(self) -> Callable[..., Any]:
+        """Sends a GET request."""
 
-    def post(self, url: str, /, **options: Any) -> Any:
-        """Send a POST request."""
+    @property
+    def post(self) -> Callable[..., Any]:
+        """Sends a POST request."""
 
-    def patch(self, url: str, /, **options: Any) -> Any:
-        """Send a PATCH request."""
+    @property
+    def patch(self) -> Callable[..., Any]:
+        """Sends a PATCH request."""
 
-    def put(self, url: str, /, **options: Any) -> Any:
-        """Send a PUT request."""
+    @property
+    def put(self) -> Callable[..., Any]:
+        """Sends a PUT request."""
 
 
 def network_errors(library: object) -> tuple[type[Exception], ...]:

@@ -1,10 +1,10 @@
 """The client at each server: the originals of both dialects, and ours."""
 
-import importlib
 import uuid
 from typing import Any
 
 import pytest
+import requests
 from journeyman.topchef import (
     AsyncClient,
     Client,
@@ -195,7 +195,6 @@ def test_listener_ends_if_there_is_no_such_service(base: str) -> None:
 
 
 def test_injected_library_sends_every_request(base: str) -> None:
-    requests: Any = importlib.import_module("requests")
     client = Client(base, requests)
     assert client.http_library is requests
     listener = Squares.new_service(base, "by requests", "", PARAMETERS, RESULT, http_library=requests)
