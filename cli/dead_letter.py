@@ -9,7 +9,7 @@ from rich.text import Text
 from ..journal.journal import Journal
 from ..tasks.answers.dead_letters import dead_letter_in_full
 from ..tasks.errors import UnknownTaskError
-from ..tasks.inspection.dead_letters import Arguments, Run, arguments, labels, runs
+from ..tasks.inspection.dead_letters import Arguments, AttemptRun, arguments, labels, runs
 from ..tasks.inspection.history import TaskHistory, task_history
 from ..tasks.inspection.wording import number, short_id
 from ..tasks.state.transitions import State
@@ -34,7 +34,7 @@ def print_dead_letter(journal: Journal, task_id: str, *, as_json: bool) -> None:
         _print(history, runs(history), arguments(history))
 
 
-def _print(history: TaskHistory, found: Sequence[Run], given: Arguments | None) -> None:
+def _print(history: TaskHistory, found: Sequence[AttemptRun], given: Arguments | None) -> None:
     task, console = history.task, console_for()
     place = f"queue {printable(task.queue)}" + (f", priority {task.priority}" if task.priority else "")
     whole = sys.maxsize
@@ -57,7 +57,7 @@ def _print(history: TaskHistory, found: Sequence[Run], given: Arguments | None) 
         console.print(line, soft_wrap=True)
 
 
-def _attempt(run: Run) -> list[Text]:
+def _attempt(run: AttemptRun) -> list[Text]:
     where = f"on {short_id(run.worker)}" + (f" on {printable(run.host)}" if run.host else "")
     took = ""
     if run.ran_ms is not None:

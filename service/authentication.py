@@ -19,6 +19,7 @@ from litestar.types import Scope as Connection
 from .keys import LOCAL, Caller, Keyring, Scope
 from .problems import Problem
 from .quotas import Quotas
+from .watched_answer import WatchedAnswer
 
 # The place of the caller in the state of a connection.
 CALLER: Final = "caller"
@@ -44,11 +45,19 @@ class Authentication:
             caller = self._caller(headers, needed)
             scope["state"][CALLER] = caller
             usage = None if caller is None else self._quotas.of(caller)
+            if caller is not None and needed is not None and not self._keyring.is_open:
+                key = _key_in(headers.get(b"authorization", b""))
+                send = WatchedAnswer(send, lambda: self._is_permitted(key, needed)).send
             if usage is not None:
                 with usage.request():
                     await self._app(scope, usage.counting_receive(receive), usage.counting_send(send))
                 return
         await self._app(scope, receive, send)
+
+    def _is_permitted(self, key: str | None, needed: Scope) -> bool:
+        """Whether the key still permits what it did when the answer began."""
+        caller = None if key is None else self._keyring.caller(key)
+        return caller is not None and caller.may(needed)
 
     def _caller(self, headers: dict[bytes, bytes], needed: Scope | None) -> Caller | None:
         if self._keyring.is_open:

@@ -14,7 +14,7 @@ from .page.routes import answer_page, wants_page
 from .version import VERSION
 
 
-class Service(msgspec.Struct):
+class ServiceDescription(msgspec.Struct):
     """A service: the journal that it serves, without a password, and the addresses of its descriptions."""
 
     service: str
@@ -36,12 +36,14 @@ class KeyAnswer(msgspec.Struct, frozen=True):
 
 
 @get("/", opt={"scope": None}, security=[{"key": [Scope.READ.value]}], sync_to_thread=False)
-def describe_service(request: Request[Any, Any, Any], backend: NamedDependency[Backend]) -> Response[Service]:
+def describe_service(
+    request: Request[Any, Any, Any], backend: NamedDependency[Backend]
+) -> Response[ServiceDescription]:
     """Describe the service: its version, its journal, the address of its OpenAPI document; browsers get the page."""
     if wants_page(request):
-        return cast("Response[Service]", answer_page(request))
+        return cast("Response[ServiceDescription]", answer_page(request))
     permit(request.scope, Scope.READ)
-    said = Service("journeyman", VERSION, backend.journal.url, "/schema/openapi.json", "/schema")
+    said = ServiceDescription("journeyman", VERSION, backend.journal.url, "/schema/openapi.json", "/schema")
     answer = spoken(said, backend.cursor)
     answer.headers["Vary"] = "Accept"
     return answer

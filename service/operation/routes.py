@@ -13,7 +13,7 @@ from ..problems import Problem, answer
 from .operation import Operation
 
 
-class State(msgspec.Struct):
+class ProbeAnswer(msgspec.Struct):
     """The answer to a probe that finds nothing wrong."""
 
     ok: bool = True
@@ -30,19 +30,19 @@ async def export_metrics(request: Request[Any, Any, Any], operation: NamedDepend
 
 
 @get("/healthz", opt={"scope": None})
-async def probe_health(operation: NamedDependency[Operation]) -> Response[State]:
+async def probe_health(operation: NamedDependency[Operation]) -> Response[ProbeAnswer]:
     """Say whether this process makes progress; 503 if it should be started again."""
     return _answer("no-progress", await operation.progress.standing_still())
 
 
 @get("/readyz", opt={"scope": None})
-async def probe_readiness(operation: NamedDependency[Operation]) -> Response[State]:
+async def probe_readiness(operation: NamedDependency[Operation]) -> Response[ProbeAnswer]:
     """Say whether requests should come to this process; 503 while it starts, stops, or lacks its journal."""
     return _answer("not-ready", await operation.progress.not_ready())
 
 
-def _answer(kind: str, reasons: Sequence[str]) -> Response[State]:
+def _answer(kind: str, reasons: Sequence[str]) -> Response[ProbeAnswer]:
     """Return the answer to a probe; not as an exception, since that would be a line in the log for each probe."""
     if reasons:
-        return cast("Response[State]", answer(Problem(503, kind, "; ".join(reasons), retry_after=1)))
-    return Response(State(), headers={"Cache-Control": "no-store"})
+        return cast("Response[ProbeAnswer]", answer(Problem(503, kind, "; ".join(reasons), retry_after=1)))
+    return Response(ProbeAnswer(), headers={"Cache-Control": "no-store"})

@@ -3,9 +3,6 @@
 import time
 from collections.abc import Iterator
 
-import anyio
-import anyio.lowlevel
-
 from ...journal.log import Counting
 from ...tasks.inspection.overview import TaskCounts, counted_overview
 from ...tasks.inspection.schedules import next_tick_of
@@ -14,7 +11,7 @@ from ...tasks.metrics.samples import KnownQueues, append_samples, journal_sample
 from ...tasks.metrics.table import Distribution, Sample
 from ...tasks.state.schedules import Schedules
 from ..backend import Backend
-from ..limits import COUNTED_TASKS
+from ..counted import counted
 from .progress import ReplicaProgress
 from .requests import RequestCounts
 
@@ -33,7 +30,7 @@ class Scraper:
         """Return all samples. Those of the journal are left out unless the view is current: absent is not zero."""
         current, found = await self._progress.current(), list[Sample | Distribution]()
         if current:
-            found += self._of_journal(await self._counts(time.time()))
+            found += self._of_journal(await counted(self._backend.view, time.time()))
         found.append(Sample("journeyman_replica_current", (), current))
         lag = 0 if current else await self._progress.lag()
         if lag is not None:
@@ -43,18 +40,6 @@ class Scraper:
         if isinstance(log, Counting):
             found += append_samples(log.append_counts)
         return [*found, *self._requests.samples(), build_info()]
-
-    async def _counts(self, now: float) -> TaskCounts:
-        """Count the tasks in portions, with a pass of the loop between them: a long queue holds up no request.
-
-        What changes meanwhile may be counted before or after its change.
-        """
-        view, counts = self._backend.view, TaskCounts(now)
-        tasks = [*view.live.values(), *view.dead.values()]
-        for start in range(0, len(tasks), COUNTED_TASKS):
-            counts.add(tasks[start : start + COUNTED_TASKS])
-            await anyio.lowlevel.checkpoint()
-        return counts
 
     def _of_journal(self, counts: TaskCounts) -> Iterator[Sample]:
         view = self._backend.view

@@ -1,14 +1,15 @@
 """Acts on one task by its id: POST /tasks/{task}/revoke, /requeue, /ack, /fail and /retry."""
 
+from functools import partial
+
 from litestar import Response, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from ...tasks.answers.acts import ActAnswer
-from ..answers import spoken
 from ..backend import Backend
-from .parameters import ACTING, NO_REASON, AnyRequest, Reason, TaskId, actor, whole
-from .writes import told
+from .parameters import ACTING, NO_REASON, AnyRequest, Reason, TaskId
+from .writes import act_on
 
 
 class Revocation(Reason, frozen=True, forbid_unknown_fields=True):
@@ -23,66 +24,49 @@ class HandOutcome(Reason, frozen=True, forbid_unknown_fields=True):
     claim: int | None = None
 
 
+_NOTHING_SAID = HandOutcome()
+
+
 @post("/tasks/{task:str}/revoke", opt=ACTING, status_code=200)
 async def revoke_task(
-    request: AnyRequest,
-    backend: NamedDependency[Backend],
-    task: TaskId,
-    data: JSONBody[Revocation | None] = None,
+    request: AnyRequest, backend: NamedDependency[Backend], task: TaskId, data: JSONBody[Revocation | None] = None
 ) -> Response[ActAnswer]:
     """Take a task out of the queue, whether it waits or runs: a late outcome of it is refused."""
-    said, task_id = data or Revocation(), await whole(backend, task)
-    act = backend.broker.revoke(task_id, by=actor(request), reason=said.reason, skip_if_running=said.skip_if_running)
-    return spoken(await told(backend, task_id, act), backend.cursor)
+    said = data or Revocation()
+    act = partial(backend.broker.revoke, skip_if_running=said.skip_if_running)
+    return await act_on(backend, request, task, act, said.reason)
 
 
 @post("/tasks/{task:str}/requeue", opt=ACTING, status_code=200)
 async def requeue_task(
-    request: AnyRequest,
-    backend: NamedDependency[Backend],
-    task: TaskId,
-    data: JSONBody[Reason | None] = None,
+    request: AnyRequest, backend: NamedDependency[Backend], task: TaskId, data: JSONBody[Reason | None] = None
 ) -> Response[ActAnswer]:
     """Let a dead letter run again, its attempts forgotten."""
-    task_id = await whole(backend, task)
-    act = backend.broker.requeue(task_id, by=actor(request), reason=(data or NO_REASON).reason)
-    return spoken(await told(backend, task_id, act), backend.cursor)
+    return await act_on(backend, request, task, backend.broker.requeue, (data or NO_REASON).reason)
 
 
 @post("/tasks/{task:str}/ack", opt=ACTING, status_code=200)
 async def acknowledge_task(
-    request: AnyRequest,
-    backend: NamedDependency[Backend],
-    task: TaskId,
-    data: JSONBody[HandOutcome | None] = None,
+    request: AnyRequest, backend: NamedDependency[Backend], task: TaskId, data: JSONBody[HandOutcome | None] = None
 ) -> Response[ActAnswer]:
     """End a task that waits or runs as done, without a result; a late outcome of it is refused."""
-    said, task_id = data or HandOutcome(), await whole(backend, task)
-    act = backend.broker.ack(task_id, claim=said.claim, by=actor(request), reason=said.reason)
-    return spoken(await told(backend, task_id, act), backend.cursor)
+    said = data or _NOTHING_SAID
+    return await act_on(backend, request, task, partial(backend.broker.ack, claim=said.claim), said.reason)
 
 
 @post("/tasks/{task:str}/fail", opt=ACTING, status_code=200)
 async def fail_task(
-    request: AnyRequest,
-    backend: NamedDependency[Backend],
-    task: TaskId,
-    data: JSONBody[HandOutcome | None] = None,
+    request: AnyRequest, backend: NamedDependency[Backend], task: TaskId, data: JSONBody[HandOutcome | None] = None
 ) -> Response[ActAnswer]:
     """End a task that waits or runs as a dead letter."""
-    said, task_id = data or HandOutcome(), await whole(backend, task)
-    act = backend.broker.fail(task_id, claim=said.claim, by=actor(request), reason=said.reason)
-    return spoken(await told(backend, task_id, act), backend.cursor)
+    said = data or _NOTHING_SAID
+    return await act_on(backend, request, task, partial(backend.broker.fail, claim=said.claim), said.reason)
 
 
 @post("/tasks/{task:str}/retry", opt=ACTING, status_code=200)
 async def retry_task(
-    request: AnyRequest,
-    backend: NamedDependency[Backend],
-    task: TaskId,
-    data: JSONBody[HandOutcome | None] = None,
+    request: AnyRequest, backend: NamedDependency[Backend], task: TaskId, data: JSONBody[HandOutcome | None] = None
 ) -> Response[ActAnswer]:
     """Count an attempt of a task that waits or runs, and have it wait for its backoff."""
-    said, task_id = data or HandOutcome(), await whole(backend, task)
-    act = backend.broker.retry(task_id, claim=said.claim, by=actor(request), reason=said.reason)
-    return spoken(await told(backend, task_id, act), backend.cursor)
+    said = data or _NOTHING_SAID
+    return await act_on(backend, request, task, partial(backend.broker.retry, claim=said.claim), said.reason)

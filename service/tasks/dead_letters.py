@@ -1,8 +1,7 @@
 """The dead letters: list them, show one, requeue or purge one or those that match a filter."""
 
 import time
-from collections.abc import Awaitable
-from typing import Annotated, Protocol
+from typing import Annotated
 
 import msgspec
 from litestar import Response, get, post
@@ -16,7 +15,6 @@ from ...tasks.answers.dead_letters import (
     dead_letter_answer,
     dead_letter_in_full,
 )
-from ...tasks.disposition import Effect
 from ...tasks.inspection.as_of import ViewAsOf
 from ...tasks.inspection.dead_letters import DeadLetterFilter, dead_letters, place_of
 from ...tasks.inspection.history import task_history
@@ -43,19 +41,11 @@ from .parameters import (
     actor,
     whole,
 )
-from .writes import read_back, told
+from .writes import Act, act_on, read_back
 
 ErrorText = Annotated[str | None, QueryParameter(description="Only those whose error contains this text.")]
 FailedSince = Annotated[str | None, QueryParameter(description="Only those that failed at this time or later.")]
 FailedUntil = Annotated[str | None, QueryParameter(description="Only those that failed at this time or before.")]
-
-
-class Act(Protocol):
-    """An act on one dead letter, by its id, with the actor and the reason."""
-
-    def __call__(self, message: str, *, by: str, reason: str | None) -> Awaitable[Effect]:
-        """Carry it out, and return its effect."""
-        ...
 
 
 class DeadLetterList(msgspec.Struct, frozen=True):
@@ -137,9 +127,7 @@ async def requeue_dead_letter(
     data: JSONBody[Reason | None] = None,
 ) -> Response[ActAnswer]:
     """Let a dead letter run again, its attempts forgotten."""
-    task_id = await whole(backend, task)
-    act = backend.broker.requeue(task_id, by=actor(request), reason=(data or NO_REASON).reason)
-    return spoken(await told(backend, task_id, act), backend.cursor)
+    return await act_on(backend, request, task, backend.broker.requeue, (data or NO_REASON).reason)
 
 
 @post("/dead-letters/{task:str}/purge", opt=ACTING, status_code=200)
@@ -150,9 +138,7 @@ async def purge_dead_letter(
     data: JSONBody[Reason | None] = None,
 ) -> Response[ActAnswer]:
     """Give a dead letter up for good: it cannot be requeued. Its history stays."""
-    task_id = await whole(backend, task)
-    act = backend.broker.purge(task_id, by=actor(request), reason=(data or NO_REASON).reason)
-    return spoken(await told(backend, task_id, act), backend.cursor)
+    return await act_on(backend, request, task, backend.broker.purge, (data or NO_REASON).reason)
 
 
 @post("/dead-letters/requeue", opt=ACTING, status_code=200)

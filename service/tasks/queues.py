@@ -15,6 +15,7 @@ from ...tasks.state.state import SessionState
 from ...tasks.state.view import TaskView
 from ..answers import CURSOR_HEADER, spoken
 from ..backend import Backend, cursor_of
+from ..counted import counted
 from ..problems import Problem
 from .paging import page_by_name
 from .parameters import (
@@ -74,16 +75,16 @@ async def list_queues(
     if at_least is not None:
         await backend.reach(at_least)
     if as_of is cursor is None and limit == LIMIT_DEFAULT:
-        said = summaries.queues(None if at_least is None else cursor_of(at_least, "at_least"))
+        said = await summaries.queues(None if at_least is None else cursor_of(at_least, "at_least"))
         return Response(cast("Any", said.body), headers={CURSOR_HEADER: said.header}, media_type="application/json")
     view, up_to, at = await backend.view_at(as_of)
-    return spoken(queue_list(view, at, cursor, limit), up_to)
+    return spoken(await queue_list(view, at, cursor, limit), up_to)
 
 
 @get("/queues/{queue:str}", opt=READING)
 async def show_queue(seen: NamedDependency[Seen], queue: QueueName) -> Response[QueueLine]:
     """Show one queue; 404 if no task, worker or pause names it."""
-    lines = queue_lines(seen.view, seen.at, worker_lines(seen.view, seen.at))
+    lines = queue_lines(seen.view, await counted(seen.view, seen.at), worker_lines(seen.view, seen.at))
     found = next((line for line in lines if line.name == queue), None)
     if found is None:
         raise not_found("queue", queue)
@@ -173,4 +174,6 @@ async def _lines(backend: Backend, seen: Seen, only: str | None = None) -> list[
 async def show_status(backend: NamedDependency[Backend], seen: NamedDependency[Seen]) -> Response[StatusAnswer]:
     """Summarise queues, workers, dead letters and totals, as `journeyman status --json` does."""
     signs = await last_signs(await backend.journal.open(), list(seen.view.all_sessions()))
-    return spoken(status_answer(overview(seen.view, seen.at, signs)), seen.cursor if seen.is_past else backend.cursor)
+    up_to = seen.cursor if seen.is_past else backend.cursor
+    counts = await counted(seen.view, seen.at)
+    return spoken(status_answer(overview(seen.view, seen.at, signs, counts)), up_to)

@@ -40,7 +40,7 @@ IdempotencyKey = Annotated[
 ]
 
 
-class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class LinkSubmission(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A message that runs after another one has succeeded; the fields are those of a `Message`, durations in ms.
 
     `task_name` is the name by which workers know the task. `max_retries` null means without end.
@@ -63,7 +63,7 @@ class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     function: str = ""
 
 
-class Submission(Link, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class TaskSubmission(LinkSubmission, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A message to be submitted. `uuid` is its id, by default a new one; 409 if the journal has a task with that id.
 
     `ttl`: if no worker has begun it so many ms from now, it lapses. `callback`: messages that run after it, one after
@@ -72,7 +72,9 @@ class Submission(Link, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     uuid: str | None = None
     ttl: int | None = None
-    callback: Annotated[list[Link], msgspec.Meta(max_length=CHAIN_LINKS_MAX)] = msgspec.field(default_factory=list)
+    callback: Annotated[list[LinkSubmission], msgspec.Meta(max_length=CHAIN_LINKS_MAX)] = msgspec.field(
+        default_factory=list
+    )
 
 
 class Submitted(msgspec.Struct, frozen=True):
@@ -81,34 +83,34 @@ class Submitted(msgspec.Struct, frozen=True):
     tasks: list[str]
 
 
-Submissions = Annotated[list[Submission], msgspec.Meta(max_length=SUBMISSIONS_MAX)]
+Submissions = Annotated[list[TaskSubmission], msgspec.Meta(max_length=SUBMISSIONS_MAX)]
 
 
 @post("/tasks", opt={"scope": Scope.SUBMIT, "problems": (409,)})
 async def submit_tasks(
     request: AnyRequest,
     backend: NamedDependency[Backend],
-    data: JSONBody[Submission | Submissions],
+    data: JSONBody[TaskSubmission | Submissions],
     idempotency_key: IdempotencyKey = None,
 ) -> Response[SubmissionAnswer | Submitted]:
     """Submit a task, or an array of tasks: when the answer comes, they are in the journal and cannot be lost.
 
     Of an array the tasks whose ids the journal knows are refused and the others accepted: 409 names both.
     """
-    given = [data] if isinstance(data, Submission) else data
+    given = [data] if isinstance(data, TaskSubmission) else data
     ids = _ids(given, None if idempotency_key is None else f"{actor(request)}/{idempotency_key}")
     messages = [_message(each, task_id) for each, task_id in zip(given, ids, strict=True)]
     for message in messages:
         message.trace = trace_in(request.headers)
     is_new = idempotency_key is None and all(each.uuid is None for each in given)
-    if isinstance(data, Submission):
+    if isinstance(data, TaskSubmission):
         answer = await _submit(backend, messages[0], new=is_new, repeatable=idempotency_key is not None)
         return spoken(answer, backend.cursor, 201)
     await _submit_all(backend, messages, new=is_new, repeatable=idempotency_key is not None)
     return spoken(Submitted(ids), backend.cursor, 201)
 
 
-def _ids(given: Sequence[Submission], key: str | None) -> list[str]:
+def _ids(given: Sequence[TaskSubmission], key: str | None) -> list[str]:
     """Return the id of each submission; with an idempotency key those that follow from it."""
     if key is None:
         return [each.uuid or new_id() for each in given]
@@ -119,7 +121,7 @@ def _ids(given: Sequence[Submission], key: str | None) -> list[str]:
     return [str(uuid.uuid5(_SPACE, f"{key}/{number}")) for number in range(len(given))]
 
 
-def _message(said: Submission, task_id: str) -> Message:
+def _message(said: TaskSubmission, task_id: str) -> Message:
     message = Message(**_fields(said), uuid=task_id)
     if said.callback:
         attach(message, [Message(**_fields(link)) for link in said.callback])
@@ -128,9 +130,9 @@ def _message(said: Submission, task_id: str) -> Message:
     return message
 
 
-def _fields(said: Link) -> dict[str, Any]:
+def _fields(said: LinkSubmission) -> dict[str, Any]:
     """Return the fields of a message, without what only a submission has; None stands for the default of each."""
-    return {name: getattr(said, name) for name in Link.__struct_fields__}
+    return {name: getattr(said, name) for name in LinkSubmission.__struct_fields__}
 
 
 async def _submit(backend: Backend, message: Message, *, new: bool, repeatable: bool) -> SubmissionAnswer:

@@ -3,12 +3,14 @@
 import time
 from typing import NamedTuple
 
+import anyio
 import msgspec
 
 from ...journal.cursor import Cursor
 from ...tasks.inspection.overview import QueueLine, queue_lines, worker_lines
 from ...tasks.state.view import TaskView
 from ..backend import Backend
+from ..counted import counted
 from ..limits import LIST_ITEMS, SUMMARY_SECONDS, SUMMARY_TIME_SHARE
 from .paging import page_by_name
 
@@ -21,9 +23,9 @@ class QueueList(msgspec.Struct, frozen=True):
     next: str | None = None
 
 
-def queue_list(view: TaskView, at: float, after: str | None = None, limit: int = LIST_ITEMS) -> QueueList:
+async def queue_list(view: TaskView, at: float, after: str | None = None, limit: int = LIST_ITEMS) -> QueueList:
     """Return a page of the queues in a view, at a moment in seconds since the epoch."""
-    lines = queue_lines(view, at, worker_lines(view, at))
+    lines = queue_lines(view, await counted(view, at), worker_lines(view, at))
     return QueueList(at, *page_by_name(lines, lambda line: line.name, after, limit))
 
 
@@ -48,16 +50,18 @@ class Summaries:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self._kept: EncodedQueues | None = None
+        self._making = anyio.Lock()
 
-    def queues(self, at_least: Cursor | None = None) -> EncodedQueues:
+    async def queues(self, at_least: Cursor | None = None) -> EncodedQueues:
         """Return the list of the queues, with the events before `at_least` applied."""
-        begun, kept, cursor = time.monotonic(), self._kept, self.backend.cursor
-        if kept is not None and self._is_current(kept, cursor, at_least, begun - kept.made_at):
-            return kept
-        body = msgspec.json.encode(queue_list(self.backend.view, time.time()))
-        ended = time.monotonic()
-        self._kept = EncodedQueues(body, cursor, str(cursor), ended, ended - begun)
-        return self._kept
+        async with self._making:  # one request counts, and those that come meanwhile wait for it
+            begun, kept, cursor = time.monotonic(), self._kept, self.backend.cursor
+            if kept is not None and self._is_current(kept, cursor, at_least, begun - kept.made_at):
+                return kept
+            body = msgspec.json.encode(await queue_list(self.backend.view, time.time()))
+            ended = time.monotonic()
+            self._kept = EncodedQueues(body, cursor, str(cursor), ended, ended - begun)
+            return self._kept
 
     def _is_current(self, kept: EncodedQueues, cursor: Cursor, at_least: Cursor | None, age: float) -> bool:
         if kept.cursor == cursor:

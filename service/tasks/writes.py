@@ -1,17 +1,37 @@
 """Answers writes once the service's own view contains what was written, so that a caller reads its writes."""
 
 from collections.abc import Awaitable
+from typing import Protocol
+
+from litestar import Response
 
 from ...journal.event import Event
 from ...tasks.answers.acts import ActAnswer, acted
 from ...tasks.disposition import Disposition, Effect
+from ..answers import spoken
 from ..backend import Backend
 from ..problems import Problem
+from .parameters import AnyRequest, actor, whole
 
 
 async def read_back(backend: Backend, event: Event | None = None) -> None:
     """Wait until the view contains an event, or all that the log holds now; `Problem` 504 if that takes too long."""
     await (backend.caught_up() if event is None else backend.applied(event))
+
+
+class Act(Protocol):
+    """An act on one task, by its id, with the actor and the reason."""
+
+    def __call__(self, message: str, *, by: str, reason: str | None) -> Awaitable[Effect]:
+        """Carry it out, and return its effect."""
+        ...
+
+
+async def act_on(backend: Backend, request: AnyRequest, task: str, act: Act, reason: str | None) -> Response[ActAnswer]:
+    """Carry out an act on the task that a request names, and answer with its effect once the view contains it."""
+    task_id = await whole(backend, task)
+    answer = await told(backend, task_id, act(task_id, by=actor(request), reason=reason))
+    return spoken(answer, backend.cursor)
 
 
 async def told(backend: Backend, task_id: str, act: Awaitable[Effect]) -> ActAnswer:

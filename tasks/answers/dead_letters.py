@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from ..inspection.dead_letters import DeadLetter, Run, arguments, labels, runs
+from ..inspection.dead_letters import AttemptRun, DeadLetter, arguments, labels, runs
 from ..inspection.history import TaskHistory
 
 
@@ -40,7 +40,7 @@ class DeadLetterInFullAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     tags: list[str]
     args: list[Any] | None
     kwargs: dict[str, Any] | None
-    attempts: list[Run]
+    attempts: list[AttemptRun]
     serializer: str = ""
     encoded: str = ""
 

@@ -137,7 +137,7 @@ def _error(row: bytes | None, letter: TaskState) -> str:
     return LOST if events[0].name == names.EXPIRED else error_in(events[0].context)
 
 
-class Run(msgspec.Struct, frozen=True):
+class AttemptRun(msgspec.Struct, frozen=True):
     """One attempt: its worker, its beginning, and how it ended; times are seconds since the epoch.
 
     `how` is the name of the event that ended it; `exception` its exception: name, text and traceback. These are empty
@@ -155,14 +155,14 @@ class Run(msgspec.Struct, frozen=True):
     exception: dict[str, Any] | None = None
 
 
-def runs(history: TaskHistory) -> list[Run]:
+def runs(history: TaskHistory) -> list[AttemptRun]:
     """Return the attempts of a task, in order: each accepted claim with the event that ended it."""
-    found: list[Run] = []
+    found: list[AttemptRun] = []
     for step in _accepted(history):
         name, event = step.event.name, step.event
         if name == names.CLAIMED:
             host = history.hosts.get(step.worker, "")
-            found.append(Run(step.attempts, step.worker, host, event.timestamp))
+            found.append(AttemptRun(step.attempts, step.worker, host, event.timestamp))
         elif found and not found[-1].how and name in _ENDS:
             found[-1] = _ended(found[-1], step)
     return found
@@ -175,7 +175,7 @@ def _accepted(history: TaskHistory) -> Iterator[Step]:
 _ENDS: Final = frozenset((*names.OUTCOMES, *names.BY_HAND, names.REVOKED, names.EXPIRED, names.LEFT))
 
 
-def _ended(run: Run, step: Step) -> Run:
+def _ended(run: AttemptRun, step: Step) -> AttemptRun:
     context = step.event.context
     ran, exception = context.get("ran_ms"), context.get("exception")
     return msgspec.structs.replace(

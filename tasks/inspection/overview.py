@@ -120,20 +120,25 @@ class Overview(NamedTuple):
     letters: tuple[Letter, ...] = ()
 
 
-def overview(view: TaskView, now: float, signs: Mapping[str, float] = _NO_SIGNS) -> Overview:
-    """Summarise the state at `now`; `signs` are the workers' last signs of life, in seconds since the epoch."""
+def overview(
+    view: TaskView, now: float, signs: Mapping[str, float] = _NO_SIGNS, counts: "TaskCounts | None" = None
+) -> Overview:
+    """Summarise the state at `now`; `signs` are the workers' last signs of life, in seconds since the epoch.
+
+    `counts` of the tasks at `now`, if they were made before.
+    """
     dead = Counter(task.name for task in view.dead.values())
     newest = heapq.nlargest(DEAD_LETTERS_SHOWN, view.dead.values(), key=lambda task: (task.changed_at, task.id))
     letters = tuple(Letter(task.id, task.name, task.queue, task.changed_at) for task in newest)
     schedules = schedule_lines(view.schedules, now)
-    seen = counted_overview(view, _all_counts(view, now), signs)
+    seen = counted_overview(view, _all_counts(view, now) if counts is None else counts, signs)
     return seen._replace(dead=dead.most_common(), letters=letters, schedules=schedules)
 
 
 def counted_overview(view: TaskView, counts: "TaskCounts", signs: Mapping[str, float] = _NO_SIGNS) -> Overview:
     """As `overview`, by counts of the tasks that were made before, without dead letters and schedules."""
     workers = worker_lines(view, counts.now, signs)
-    queues = _queue_lines(view, counts, workers)
+    queues = queue_lines(view, counts, workers)
     totals = Totals(
         sum(queue.ready for queue in queues),
         sum(queue.delayed for queue in queues),
@@ -206,12 +211,8 @@ def _all_counts(view: TaskView, now: float) -> TaskCounts:
     return counts
 
 
-def queue_lines(view: TaskView, now: float, workers: Iterable[WorkerLine]) -> list[QueueLine]:
+def queue_lines(view: TaskView, counts: TaskCounts, workers: Iterable[WorkerLine]) -> list[QueueLine]:
     """Return one line for each queue that a task, a worker or a pause names, in the order of their names."""
-    return _queue_lines(view, _all_counts(view, now), workers)
-
-
-def _queue_lines(view: TaskView, counts: TaskCounts, workers: Iterable[WorkerLine]) -> list[QueueLine]:
     for worker in workers:
         for name in worker.queues or ():
             counts.of(name)

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from journeyman.service import keys as keys_module
+from journeyman.service import watched_answer
 from journeyman.service.keys import Allowance, BadKeys, Caller, Keyring, Scope
 from journeyman.service.settings import Settings
 from support.service import client, keyring, service_here
@@ -109,3 +110,29 @@ def test_bad_change_of_the_file_keeps_the_keys(
 def test_missing_file_is_told() -> None:
     with pytest.raises(BadKeys, match="cannot be read"):
         Keyring(file=Path("/nowhere/keys"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "last"),
+    [("text/event-stream", "event: problem"), ("application/x-ndjson", '{"problem":')],
+)
+def test_stream_ends_when_its_key_is_removed(
+    kind: str, last: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys_module, "KEYS_RELOAD_SECONDS", 0.0)
+    monkeypatch.setattr(watched_answer, "KEYS_RELOAD_SECONDS", 0.0)
+    file = tmp_path / "keys"
+    file.write_text(f"page read {'p' * 20}\nshop submit {'s' * 20}\n")
+    settings = Settings(keyring=Keyring(file=file), port=0)
+    with service_here(f"sqlite:///{tmp_path / 'k.db'}", settings) as address:
+        page, shop = client(address, "p" * 20), client(address, "s" * 20)
+        with page, shop, page.stream("GET", "/events", headers={"Accept": kind}) as stream:
+            lines = stream.iter_lines()
+            shop.post("/events", json={"name": "order.paid"})
+            assert any("order.paid" in line for line in lines)
+            file.write_text(f"shop submit {'s' * 20}\n")
+            shop.post("/events", json={"name": "order.sent"})
+            rest = list(lines)
+    assert any(line.startswith(last) for line in rest)
+    assert any("was removed" in line for line in rest)
+    assert not any("order.sent" in line for line in rest)

@@ -1,19 +1,23 @@
 """Operating the service: metrics against their table, probes, the access log, what happens when the journal goes."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import httpx2
 import journeyman as jm
 import pytest
-from journeyman.service.operation import scrape
+from journeyman.service import counted
 from journeyman.service.operation.access_log import AccessLogUnavailable, access_log
 from journeyman.service.operation.requests import OTHER_METHOD, Answered, RequestCounts
 from journeyman.service.settings import Settings
 from journeyman.tasks.metrics.table import METRICS, PROCESS_METRICS, Exporter
 from prometheus_client.parser import text_string_to_metric_families
 from support.service import client, keyring, service_here
+from support.shop import Shop
 from support.waiting import wait_until
 
 KEY = "an-example-of-a-key-to-be-found-nowhere"
@@ -150,7 +154,29 @@ def test_access_log_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
 
 
 def test_long_queue_is_counted_in_portions(monkeypatch: pytest.MonkeyPatch, http: httpx2.Client, url: str) -> None:
-    monkeypatch.setattr(scrape, "COUNTED_TASKS", 7)
+    monkeypatch.setattr(counted, "COUNTED_TASKS", 7)
     with jm.Journal(url) as journal:
         jm.Broker(journal).submit_all([jm.Message("send", queue="long") for _ in range(100)], new=True)
     assert _depth(http, "long") == 100
+    assert http.get("/queues/long").json()["ready"] == 100
+
+
+@pytest.mark.anyio
+async def test_other_requests_run_while_a_queue_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counted, "COUNTED_TASKS", 7)
+    shop, turns = Shop(), list[int]()
+    for _ in range(70):
+        await shop.submit_message(jm.Message("send", queue="long"))
+    view = shop.view()
+
+    async def others() -> None:
+        while True:
+            turns.append(len(turns))
+            await anyio.lowlevel.checkpoint()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(others)
+        found = await counted.counted(view, time.time())
+        group.cancel_scope.cancel()
+    assert found.queues["long"].ready == 70
+    assert len(turns) >= 9  # one between two portions
