@@ -592,3 +592,28 @@ async def test_events_behind_the_window_are_not_read() -> None:
         counts = trends_answer(seen.view.trends).total.counts
         assert (counts.submitted, counts.started, counts.succeeded) == (2, 2, 2)
         assert seen.cursor[0] == 13
+
+
+def test_newest_failure_is_the_latest_and_not_the_last_read() -> None:
+    events: list[tuple[float, str, dict[str, Any]]] = [
+        (101.0, names.JOINED, {"worker": "ada", "lease_ms": 1_000}),
+        *((102.0, names.SUBMITTED, {"task": task, "task_name": "work", "max_retries": 0}) for task in "ab"),
+        *((103.0, names.CLAIMED, {"task": task, "worker": "ada"}) for task in "ab"),
+        (150.0, names.FAILED, {"task": "a", "worker": "ada", "claim": 3}),
+        (120.0, names.FAILED, {"task": "b", "worker": "ada", "claim": 4}),
+    ]
+    rows = [record(Draft(name, encode_context(name, said)), at)[1] for at, name, said in events]
+    view = TrendView(Window.between(100, 200, 100))
+    view.apply_page(Page(0, range(len(rows)), rows))
+    (failure,) = trends_answer(view.trends).failures
+    assert (failure.failed, failure.newest_at, failure.newest_task) == (2, 150.0, "a")
+
+
+def test_queue_without_tasks_is_forgotten_by_a_sliding_window() -> None:
+    log = Ledger(TaskView())
+    log.submit("waits", queue="mail")
+    log.submit("gone", queue="bulk")
+    log.write(names.REVOKED, task="gone")
+    view = seen_by(log, Window.between(SINCE, SINCE + 20, 5))
+    view.slide(SINCE + 100)
+    assert list(view.trends.queues) == ["mail"]
