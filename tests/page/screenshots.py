@@ -33,6 +33,7 @@ SHOTS = (
     Shot("page-queue", "/queues/orders?state=failed"),
     Shot("page-past", "/?at=PAST", dark=True),
     Shot("page-events", "/events"),
+    Shot("page-dead-letters", "/dead-letters"),
     Shot("page-narrow", "/", width=390, height=844),
 )
 

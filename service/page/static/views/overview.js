@@ -41,7 +41,7 @@ function figures({ totals }, over) {
     ["Ready", totals.ready, "ready", link(["tasks"], { state: "ready" })],
     ["Running", totals.claimed, "claimed", link(["tasks"], { state: "claimed" })],
     ["Delayed", totals.delayed, "delayed", link(["tasks"], { state: "ready" })],
-    ["Dead letters", totals.dead, "failed", link(["tasks"], { state: "failed" })],
+    ["Dead letters", totals.dead, "failed", link(["dead-letters"])],
     ["Succeeded", totals.succeeded, "succeeded", link(["tasks"], { state: "succeeded" })],
   ];
   return h("ul", { class: "figures" },
@@ -103,7 +103,7 @@ export function queueTable(queues, as_of, over) {
     ["Ready", (queue) => count(queue.ready), "number"],
     ["Running", (queue) => count(queue.claimed), "number"],
     ["Delayed", (queue) => count(queue.delayed), "number"],
-    ["Dead", (queue) => (queue.dead ? h("a", { href: link(["tasks"], { state: "failed", queue: queue.name }) }, count(queue.dead)) : "0"), "number"],
+    ["Dead", (queue) => (queue.dead ? h("a", { href: link(["dead-letters"], { queue: queue.name }) }, count(queue.dead)) : "0"), "number"],
     ["Oldest", (queue) => (queue.oldest_seconds === null ? "–" : time(as_of - queue.oldest_seconds, "since")), "number"],
     ["Workers", (queue) => count(queue.workers), "number"],
     ["Last hour", (queue) => hourOf(series.get(queue.name)), "trend"],
