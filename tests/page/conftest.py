@@ -13,7 +13,7 @@ from support.browser import Visitor, chromium
 from support.service import keyring, service_here
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")  # while it is open an event loop runs in this thread: other tests must not find it
 def browser() -> Iterator[Browser]:
     with chromium() as found:
         yield found
