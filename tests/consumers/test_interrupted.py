@@ -1,5 +1,7 @@
 """A caller that catches the exception of a signal handler, wherever it was raised, and continues, misses no event."""
 
+import os
+import random
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -33,10 +35,13 @@ def filled(journal: Journal, first: int, many: int) -> list[Any]:
 
 
 class Fresh:
-    """Makes empty journals; `stride` apart are the moments that are tried, for their time grows with their square."""
+    """Makes empty journals; `stride` apart are the moments that are tried, for their time grows with their square.
+
+    The first one is drawn anew in each run, so that many runs try all; with JOURNEYMAN_MOMENTS=all one does.
+    """
 
     def __init__(self, stride: int, make: Callable[[], str | MemoryLog]) -> None:
-        self.stride = stride
+        self.stride = 1 if os.environ.get("JOURNEYMAN_MOMENTS") == "all" else stride
         self._make = make
 
     def __call__(self) -> Journal:
@@ -47,9 +52,9 @@ class Fresh:
 def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Fresh:
     numbers = count()
     kinds = {
-        "memory": Fresh(1, lambda: MemoryLog(MemoryStore())),
-        "partitions": Fresh(3, lambda: MemoryLog(MemoryStore(partitions=3))),
-        "sqlite": Fresh(5, lambda: f"sqlite:///{tmp_path}/{next(numbers)}.db?sync=normal"),
+        "memory": Fresh(3, lambda: MemoryLog(MemoryStore())),
+        "partitions": Fresh(7, lambda: MemoryLog(MemoryStore(partitions=3))),
+        "sqlite": Fresh(11, lambda: f"sqlite:///{tmp_path}/{next(numbers)}.db?sync=normal"),
     }
     return kinds[request.param]
 
@@ -58,7 +63,7 @@ def every_moment(
     fresh: Fresh, work: Callable[[Journal, Alarm], None], error: type[BaseException] = KeyboardInterrupt
 ) -> None:
     """Have `work` interrupted at each moment there is in it, once at a time; at some of them where there are many."""
-    for moment in count(1, fresh.stride):
+    for moment in count(random.randint(1, fresh.stride), fresh.stride):
         alarm = Alarm(moment, error)
         with fresh() as journal:
             work(journal, alarm)
