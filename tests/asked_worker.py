@@ -16,5 +16,5 @@ def asked_worker(url: str) -> Iterator[None]:
             yield
         finally:
             worker.terminate()
-            if worker.wait(30) != 0:
+            if worker.wait(60) != 0:
                 raise AssertionError(f"the worker has ended with {worker.returncode}")

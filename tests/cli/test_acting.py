@@ -26,7 +26,7 @@ def dead(start: Start, url: str) -> list[str]:
     for number, queue in enumerate(("default", "default", "other")):
         letters.append(submit(url, "paint", f"colour {number}", queue=queue))
         with jm.Journal(url) as journal:
-            jm.StatusTracker(journal).wait_for(letters[-1], jm.TaskStatus.FAILED, timeout=30)
+            jm.StatusTracker(journal).wait_for(letters[-1], jm.TaskStatus.FAILED, timeout=60)
     return letters
 
 

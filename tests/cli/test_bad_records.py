@@ -80,11 +80,11 @@ def test_worker_runs_tasks_despite_bad_records(start: Start, url: str, task: str
     worker = start("worker", "shop.tasks", "--journal", url)
     with jm.Journal(url) as journal:
         results = jm.ResultStore(journal)
-        assert results.get(task, timeout=50_000) == 3
+        assert results.get(task, timeout=60_000) == 3
         bad(shop)
         later = jm.Message(task_name="add", args=[3, 4])
         jm.Broker(journal).submit(later)
-        assert results.get(later, timeout=50_000) == 7
+        assert results.get(later, timeout=60_000) == 7
     assert worker.poll() is None
     worker.terminate()
     wait_until(lambda: worker.poll() is not None, "the worker to leave")

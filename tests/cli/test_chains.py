@@ -45,7 +45,7 @@ def failed(url: str) -> list[str]:
     with jm.Journal(url) as journal:
         ids = _chain(journal, _link(fails), _link(add, 2), _link(add, 3))
         with _working(journal):
-            jm.StatusTracker(journal).wait_for(ids[1], jm.TaskStatus.FAILED, timeout=30)
+            jm.StatusTracker(journal).wait_for(ids[1], jm.TaskStatus.FAILED, timeout=60)
     return ids
 
 

@@ -73,7 +73,7 @@ def test_task_holding_back_history_is_named_and_still_runs(call: Run, start: Sta
         )
         assert journal.bounds().first[0] == 20
         start("worker", "shop.tasks", "--journal", either)
-        assert jm.StatusTracker(journal).wait_for("held", jm.TaskStatus.SUCCEEDED, timeout=30)
+        assert jm.StatusTracker(journal).wait_for("held", jm.TaskStatus.SUCCEEDED, timeout=60)
         assert jm.ResultStore(journal).get("held", keep=True) == 5
 
 
@@ -134,10 +134,10 @@ def test_running_workers_continue_during_compaction(call: Run, start: Start, url
         for round_ in range(3):
             message = jm.Message(task_name="add", args=[round_, 1])
             broker.submit(message)
-            tracker.wait_for(message, jm.TaskStatus.SUCCEEDED, timeout=30)
+            tracker.wait_for(message, jm.TaskStatus.SUCCEEDED, timeout=60)
             if round_ == 1:
                 assert call("compact", "--keep", "30d", "--journal", url).stdout.startswith("removed 30 of ")
         start("worker", "shop.tasks", "--journal", url)  # a new one begins with the snapshot
         message = jm.Message(task_name="add", args=[5, 5])
         broker.submit(message)
-        tracker.wait_for(message, jm.TaskStatus.SUCCEEDED, timeout=30)
+        tracker.wait_for(message, jm.TaskStatus.SUCCEEDED, timeout=60)

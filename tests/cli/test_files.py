@@ -160,9 +160,9 @@ def test_copied_queue_is_the_same_queue(call: Run, start: Start, shop: Path, url
         worker = start("worker", "shop.tasks", "--journal", url)
         tracker = jm.StatusTracker(journal)
         for _, task in submitted[:2]:
-            tracker.wait_for(task, jm.TaskStatus.SUCCEEDED, timeout=30)
+            tracker.wait_for(task, jm.TaskStatus.SUCCEEDED, timeout=60)
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(timeout=30) == 0
+        assert worker.wait(timeout=60) == 0
         number, task = submitted[2]
         journal.append("task.submitted", {"task": task, "task_name": "add", "args": [1, number]}, key=task)
     call("export", "queue.jsonl.gz", "--journal", url)
@@ -171,7 +171,7 @@ def test_copied_queue_is_the_same_queue(call: Run, start: Start, shop: Path, url
     with jm.Journal(copy) as journal:
         start("worker", "shop.tasks", "--journal", copy)
         tracker, results = jm.StatusTracker(journal), jm.ResultStore(journal)
-        tracker.wait_for(submitted[2][1], jm.TaskStatus.SUCCEEDED, timeout=30)
+        tracker.wait_for(submitted[2][1], jm.TaskStatus.SUCCEEDED, timeout=60)
         for number, task in submitted:
             details = tracker.get(task).details
             assert details is not None

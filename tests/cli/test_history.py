@@ -25,10 +25,10 @@ def done(start: Start, url: str) -> tuple[jm.Message, jm.Message]:
         bad = jm.Message(task_name="paint", args=["sepia"], max_retries=1, backoff_settings=backoff)
         broker.submit_all([good, bad])
         tracker = jm.StatusTracker(journal)
-        tracker.wait_for(good, jm.TaskStatus.SUCCEEDED, timeout=30)
-        tracker.wait_for(bad, jm.TaskStatus.FAILED, timeout=30)
+        tracker.wait_for(good, jm.TaskStatus.SUCCEEDED, timeout=60)
+        tracker.wait_for(bad, jm.TaskStatus.FAILED, timeout=60)
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(timeout=30) == 0
+    assert worker.wait(timeout=60) == 0
     return good, bad
 
 
@@ -96,9 +96,9 @@ def test_failing_hook_loses_no_outcome_and_is_shown(call: Run, start: Start, sho
     with jm.Journal(url) as journal:
         message = jm.Message(task_name="wash", args=["wool"])
         jm.Broker(journal).submit(message)
-        jm.StatusTracker(journal).wait_for(message, jm.TaskStatus.FAILED, timeout=30)
+        jm.StatusTracker(journal).wait_for(message, jm.TaskStatus.FAILED, timeout=60)
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(timeout=30) == 0
+    assert worker.wait(timeout=60) == 0
     shown = call("history", message.uuid, "--journal", url)
     assert "\nerror ValueError: cannot wash: wool\n" in shown.stdout
     last = shown.stdout.splitlines()[-1]

@@ -74,10 +74,10 @@ def test_init_process_reaps_orphans(first: tuple[int, "subprocess.Popen[str]", s
     with jm.Journal(url) as journal:
         message = jm.Message(task_name="leave_orphans", args=[20])
         jm.Broker(journal).submit(message)
-        assert jm.ResultStore(journal).get(message, timeout=30_000) == 20
+        assert jm.ResultStore(journal).get(message, timeout=60_000) == 20
         numbered = jm.Message(task_name="number")
         jm.Broker(journal).submit(numbered)
-        assert jm.ResultStore(journal).get(numbered, timeout=30_000) != 1, "the worker is not the first process"
+        assert jm.ResultStore(journal).get(numbered, timeout=60_000) != 1, "the worker is not the first process"
     wait_until(lambda: len(_children(pid)) == 1, "the orphans have ended and were collected")
     assert _zombies(pid) == []
 
@@ -85,10 +85,10 @@ def test_init_process_reaps_orphans(first: tuple[int, "subprocess.Popen[str]", s
 def test_signal_reaches_the_worker_and_its_status_comes_back(first: tuple[int, "subprocess.Popen[str]", str]) -> None:
     pid, program, _ = first
     os.kill(pid, signal.SIGTERM)
-    assert program.wait(30) == 0
+    assert program.wait(60) == 0
 
 
 def test_killed_worker_ends_the_init_process(first: tuple[int, "subprocess.Popen[str]", str]) -> None:
     pid, program, _ = first
     os.kill(int(_children(pid)[0]), signal.SIGKILL)
-    assert program.wait(30) == 128 + signal.SIGKILL
+    assert program.wait(60) == 128 + signal.SIGKILL

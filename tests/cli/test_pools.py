@@ -87,9 +87,9 @@ def test_pool_runs_its_tasks_in_children(
         broker = jm.Broker(journal)
         message = jm.Message(task_name=task, queue="mail" if task == "in_thread" else "heavy")
         broker.submit(message)
-        assert jm.ResultStore(journal).get(message, timeout=30_000) == pool.pid
+        assert jm.ResultStore(journal).get(message, timeout=60_000) == pool.pid
     pool.send_signal(signal.SIGTERM)
-    assert "1 succeeded" in pool.communicate(timeout=30)[0]
+    assert "1 succeeded" in pool.communicate(timeout=60)[0]
     assert pool.returncode == 0
 
 

@@ -126,7 +126,7 @@ def test_schedulers_fire_each_tick_once_though_one_is_killed(start: Start, url: 
         fired = len(ticks(journal))
         wait_until(lambda: len(ticks(journal)) >= fired + 3, "the other one to go on")
         second.send_signal(signal.SIGTERM)
-        told, _ = second.communicate(timeout=30)
+        told, _ = second.communicate(timeout=60)
         assert second.returncode == 0, told
         assert "ticks fired" in told
         found = ticks(journal)

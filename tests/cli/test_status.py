@@ -35,16 +35,16 @@ def shown(start: Start, call: Run, url: str, shop: Path) -> dict[str, str]:
         _submit(journal, "add", 1, 2, delay=600_000)
         _submit(journal, "resize", queue="bulk")
         with pipe.open("w"):  # returns when the task has opened its end: it runs
-            jm.StatusTracker(journal).wait_for(dead, jm.TaskStatus.FAILED, timeout=30)
+            jm.StatusTracker(journal).wait_for(dead, jm.TaskStatus.FAILED, timeout=60)
             shown = {
                 "plain": call("status", "--journal", url).stdout,
                 "json": call("status", "--journal", url, "--json").stdout,
                 "terminal": _on_terminal(shop, 80, "status", "--journal", url),
                 "pid": str(worker.pid),
             }
-        jm.StatusTracker(journal).wait_for(running, jm.TaskStatus.SUCCEEDED, timeout=30)
+        jm.StatusTracker(journal).wait_for(running, jm.TaskStatus.SUCCEEDED, timeout=60)
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(timeout=30) == 0
+    assert worker.wait(timeout=60) == 0
     return shown
 
 
@@ -62,7 +62,7 @@ def _on_terminal(shop: Path, columns: int, *arguments: str) -> str:
             except OSError:  # the other end is closed
                 break
             seen += more
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=60) == 0
     os.close(ours)
     return seen.decode()
 
@@ -148,7 +148,7 @@ def test_status_watch_follows_the_journal(start: Start, url: str) -> None:
         _submit(journal, "add", 1, 2)
         assert json.loads(watching.stdout.readline())["totals"]["ready"] == 2
         watching.send_signal(signal.SIGINT)
-        _, err = watching.communicate(timeout=30)
+        _, err = watching.communicate(timeout=60)
         assert watching.returncode == 130
         assert "Traceback" not in err
 

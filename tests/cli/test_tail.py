@@ -104,7 +104,7 @@ def test_tail_follows_until_ctrl_c(start: Start, url: str, events: list[jm.Event
         journal.append("order.sent", {"order": 8}, key="8")
     assert json.loads(tail.stdout.readline())["context"] == {"order": 8}
     tail.send_signal(signal.SIGINT)
-    out, err = tail.communicate(timeout=30)
+    out, err = tail.communicate(timeout=60)
     assert (tail.returncode, out, err) == (130, "", "")
 
 
@@ -114,7 +114,7 @@ def test_tail_ends_quietly_when_its_reader_is_gone(start: Start, url: str, event
     assert tail.stderr is not None
     tail.stdout.readline()
     tail.stdout.close()  # as `head -1` does; nothing is appended any more
-    assert tail.wait(timeout=30) == 141
+    assert tail.wait(timeout=60) == 141
     assert tail.stderr.read() == ""
 
 
@@ -126,7 +126,7 @@ def test_tail_ends_quietly_within_a_long_history(start: Start, url: str) -> None
     assert tail.stderr is not None
     tail.stdout.readline()
     tail.stdout.close()
-    assert tail.wait(timeout=30) == 141
+    assert tail.wait(timeout=60) == 141
     assert tail.stderr.read() == ""
 
 
@@ -140,7 +140,7 @@ def test_end_of_history_is_marked_on_a_terminal(start: Start, url: str, events: 
     assert shown.index("order.sent") < shown.index("history ends here")
     assert "\x1b[31m text" not in shown, "what an event holds must not colour the terminal"
     tail.send_signal(signal.SIGINT)
-    assert tail.wait(timeout=30) == 130
+    assert tail.wait(timeout=60) == 130
     os.close(ours)
 
 

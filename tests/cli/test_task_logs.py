@@ -65,9 +65,9 @@ def logged(tmp_path: Path, mechanism: str, configuration: str) -> tuple[str, jm.
             kind = {"thread": "thread", "process": "process", "coroutine": "async", "group": "thread"}[mechanism]
             message = jm.Message(task_name=name, args=["ada"], mechanism=kind)
             jm.Broker(journal).submit(message)
-            assert jm.ResultStore(journal).get(message, timeout=40_000) is None
+            assert jm.ResultStore(journal).get(message, timeout=60_000) is None
             worker.terminate()
-            _, shown = worker.communicate(timeout=20)
+            _, shown = worker.communicate(timeout=60)
         finally:
             worker.kill()
     return shown, message

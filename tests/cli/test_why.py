@@ -49,7 +49,7 @@ def _ready(start: Start, url: str, *more: str) -> Iterator["subprocess.Popen[str
     assert "is ready" in worker.stdout.readline()
     yield worker
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(timeout=30) == 0
+    assert worker.wait(timeout=60) == 0
 
 
 def test_why_reports_that_no_worker_runs(call: Run, url: str) -> None:
@@ -101,7 +101,7 @@ def test_why_names_the_holder_and_the_waiting_tasks(start: Start, url: str, shop
             assert [code for code in _codes(behind) if code != "returned"] == ["behind", "workers_busy"]
             assert "1 task comes first: of better priority." in str(behind["findings"])
             assert "workers_busy" in _codes(answer(better))
-        jm.StatusTracker(journal).wait_for(worse, jm.TaskStatus.SUCCEEDED, timeout=30)
+        jm.StatusTracker(journal).wait_for(worse, jm.TaskStatus.SUCCEEDED, timeout=60)
         assert _codes(answer(worse)) == ["succeeded"]
 
 
@@ -110,7 +110,7 @@ def test_why_explains_backoff_and_delay(start: Start, url: str, answer: Answer) 
         backoff = jm.ConstantBackoff(600_000, floor=0).settings
         failing = _submit(journal, "paint", "sepia", backoff_settings=backoff)
         delayed = _submit(journal, "add", 1, 2, delay=600_000)
-        jm.StatusTracker(journal).wait_for(failing, jm.TaskStatus.RETRYING, timeout=30)
+        jm.StatusTracker(journal).wait_for(failing, jm.TaskStatus.RETRYING, timeout=60)
         assert _codes(answer(delayed)) == ["delayed"]
         said = answer(failing)
         assert _codes(said) == ["backing_off"]
@@ -126,7 +126,7 @@ def test_why_names_the_killed_worker_and_its_successor(start: Start, url: str, s
         task = _submit(journal, "read", str(pipe))
         with pipe.open("w"):
             victim.kill()
-            victim.wait(timeout=30)
+            victim.wait(timeout=60)
         said = answer(task)
         while "worker_silent" not in _codes(said):  # until the lease is over
             assert _codes(said) == ["claimed", "lease"]
@@ -136,7 +136,7 @@ def test_why_names_the_killed_worker_and_its_successor(start: Start, url: str, s
             said = answer(task)
             assert _codes(said) == ["claimed", "lease"]
             assert "attempt 2 of 4" in str(said["findings"])
-        jm.StatusTracker(journal).wait_for(task, jm.TaskStatus.SUCCEEDED, timeout=30)
+        jm.StatusTracker(journal).wait_for(task, jm.TaskStatus.SUCCEEDED, timeout=60)
         claim = next(event for event in journal.read().events if event.name == "task.claimed")
         journal.append("task.succeeded", {**claim.context, "claim": claim.offset, "result": None}, task)
     said = answer(task)
@@ -153,7 +153,7 @@ def times(start: Start, url: str) -> dict[str, float]:
         message = jm.Message(task_name="add", args=[1, 2], uuid="known")
         jm.Broker(journal).submit(message)
         with _ready(start, url):
-            jm.StatusTracker(journal).wait_for("known", jm.TaskStatus.SUCCEEDED, timeout=30)
+            jm.StatusTracker(journal).wait_for("known", jm.TaskStatus.SUCCEEDED, timeout=60)
         return {event.name: event.timestamp for event in journal.read().events if event.context.get("task") == "known"}
 
 

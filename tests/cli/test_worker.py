@@ -39,9 +39,9 @@ def test_worker_reports_ready_runs_tasks_and_ends_on_sigterm(start: Start, url: 
     assert url in ready
     with jm.Journal(url) as journal:
         message = _submit(journal, "add", 2, 3)
-        assert jm.ResultStore(journal).get(message, timeout=30_000, keep=True) == 5
+        assert jm.ResultStore(journal).get(message, timeout=60_000, keep=True) == 5
         worker.send_signal(signal.SIGTERM)
-        out, err = worker.communicate(timeout=30)
+        out, err = worker.communicate(timeout=60)
         assert worker.returncode == 0
         assert "1 succeeded" in out
         assert "Traceback" not in err
@@ -76,7 +76,7 @@ def test_worker_continues_after_a_task_opened_its_file(start: Start, url: str, s
         messages = []
         for _ in range(3):
             messages.append(_submit(journal, "back_up"))
-            said = jm.ResultStore(journal).get(messages[-1], timeout=30_000, keep=True)
+            said = jm.ResultStore(journal).get(messages[-1], timeout=60_000, keep=True)
             assert "journeyman backup" in said
             subprocess.run([sys.executable, "-c", program, path], check=True)
         worker.kill()
@@ -84,7 +84,7 @@ def test_worker_continues_after_a_task_opened_its_file(start: Start, url: str, s
     assert err.count("Make copies with") == 1
     with jm.Journal(url) as journal:
         for message in messages:
-            assert jm.ResultStore(journal).get(message, timeout=30_000, keep=True)
+            assert jm.ResultStore(journal).get(message, timeout=60_000, keep=True)
 
 
 def test_sigterm_lets_the_running_task_end_first(start: Start, url: str, shop: Path) -> None:
@@ -98,7 +98,7 @@ def test_sigterm_lets_the_running_task_end_first(start: Start, url: str, shop: P
             worker.send_signal(signal.SIGTERM)
             _line_with(worker.stderr, "draining: 1 running")
             writing.write("written after SIGTERM")
-        assert worker.wait(timeout=30) == 0
+        assert worker.wait(timeout=60) == 0
         assert jm.ResultStore(journal).get(message, keep=True) == "written after SIGTERM"
 
 
@@ -122,7 +122,7 @@ def test_ctrl_c_drains_the_worker(start: Start, url: str) -> None:
     worker = start("worker", "shop.tasks", "--journal", url)
     _line_with(worker.stdout, "is ready")
     worker.send_signal(signal.SIGINT)
-    _, err = worker.communicate(timeout=30)
+    _, err = worker.communicate(timeout=60)
     assert worker.returncode == 0
     assert "Traceback" not in err
 
@@ -144,11 +144,11 @@ def test_closed_output_does_not_stop_a_worker(shop: Path, url: str, reader: str)
                 os.close(reading)
             with jm.Journal(url) as journal:
                 message = _submit(journal, "add", 2, 3)
-                assert jm.ResultStore(journal).get(message, timeout=30_000, keep=True) == 5
+                assert jm.ResultStore(journal).get(message, timeout=60_000, keep=True) == 5
             if not reader:
                 os.close(reading)
             worker.send_signal(signal.SIGTERM)
-            _, said = worker.communicate(timeout=30)
+            _, said = worker.communicate(timeout=60)
         finally:
             worker.kill()
     assert worker.returncode == 0, said
@@ -160,7 +160,7 @@ def test_worker_takes_the_journal_from_the_environment(start: Start, url: str) -
     worker = start("worker", "shop.tasks", JOURNEYMAN_JOURNAL=url)
     assert url in _line_with(worker.stdout, "is ready")
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(timeout=30) == 0
+    assert worker.wait(timeout=60) == 0
 
 
 def test_worker_claims_only_its_subset_in_thread_groups(start: Start, url: str) -> None:
@@ -182,7 +182,7 @@ def test_worker_claims_only_its_subset_in_thread_groups(start: Start, url: str) 
     with jm.Journal(url) as journal:
         left_alone = _submit(journal, "paint", "blue")
         message = _submit(journal, "add", 2, 3)
-        assert jm.ResultStore(journal).get(message, timeout=30_000, keep=True) == 5
+        assert jm.ResultStore(journal).get(message, timeout=60_000, keep=True) == 5
         said = next(event.context for event in journal.read().events if event.name == "worker.joined")
         assert said["queues"] == ["default", "other"]
         assert said["selection"] == {
@@ -192,7 +192,7 @@ def test_worker_claims_only_its_subset_in_thread_groups(start: Start, url: str) 
             "ageing_ms": 60_000,
         }
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(timeout=30) == 0
+        assert worker.wait(timeout=60) == 0
         update = jm.StatusTracker(journal).get(left_alone)
         assert update.details is not None
         assert (update.status, update.details["attempts"]) == (jm.TaskStatus.SUBMITTED, 0)
@@ -238,8 +238,8 @@ def test_task_submissions_go_to_the_worker_journal(
     worker = start("worker", "chain", *options, JOURNEYMAN_JOURNAL="sqlite:///environment.db")
     _line_with(worker.stdout, "is ready")
     with jm.Journal(f"sqlite:///{shop / 'shop.db'}") as journal:
-        last = jm.ResultStore(journal).get(_submit(journal, "first"), timeout=30_000)
-        assert jm.ResultStore(journal).get(last, timeout=30_000) == "done"
+        last = jm.ResultStore(journal).get(_submit(journal, "first"), timeout=60_000)
+        assert jm.ResultStore(journal).get(last, timeout=60_000) == "done"
     assert [path.name for path in shop.rglob("*.db")] == ["shop.db"]
 
 
@@ -271,7 +271,7 @@ def test_children_submit_to_the_journal_of_their_worker(start: Start, shop: Path
     _line_with(worker.stdout, "is ready")
     with jm.Journal(f"sqlite:///{shop / 'shop.db'}") as journal:
         for task in ("named", "unnamed"):
-            urls = jm.ResultStore(journal).get(_submit(journal, task), timeout=30_000)
+            urls = jm.ResultStore(journal).get(_submit(journal, task), timeout=60_000)
             assert [Path(url).name for url in urls] == ["one.db", "other.db", "shop.db"]
 
 

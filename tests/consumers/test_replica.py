@@ -96,7 +96,7 @@ def test_replica_reads_its_own_writes(journal: Journal) -> None:
     replica = Replica(journal.asynchronous, Names())
     for number in range(5):
         event = journal.append(f"event.n{number}")
-        journal.run(replica.wait_for(event.position, timeout=10))
+        journal.run(replica.wait_for(event.position, timeout=60))
         assert replica.view.seen[-1] == event.name
 
 
@@ -136,13 +136,13 @@ def test_threads_share_one_replica_and_each_is_woken(journal: Journal) -> None:
     begun = threading.Barrier(9)
 
     def wait(count: int) -> int:
-        begun.wait(20)
+        begun.wait(60)
         view = journal.run(replica.wait_until(lambda view: len(view.seen) >= count, 20, describe=f"{count} events"))
         return len(view.seen)
 
     with ThreadPoolExecutor(8) as pool:
         waits = [pool.submit(wait, 5 * (number + 1)) for number in range(8)]
-        begun.wait(20)
+        begun.wait(60)
         wanted: list[str] = []
         for number in range(40):
             wanted += appended(journal, 1, first=number)
@@ -156,7 +156,7 @@ async def test_cancelled_task_delays_no_other_user_of_the_replica() -> None:
         replica = Replica(journal, Names())
         reader = asyncio.ensure_future(replica.wait_until(lambda _: False))
         await reached(lambda: replica._reading and replica._tail is not None, "the first one to read for all")
-        other = asyncio.ensure_future(replica.wait_until(lambda view: bool(view.seen), 20))
+        other = asyncio.ensure_future(replica.wait_until(lambda view: bool(view.seen), 60))
         await reached(lambda: replica._waiting, "the second one to wait for what the first one reads")
         reader.cancel()
         await asyncio.wait({reader})
@@ -220,12 +220,12 @@ class Names(View):
         self.seen.append(event.name)
         if len(self.seen) == 2 and threading.current_thread() is not threading.main_thread():
             inside.set()
-            over.wait(30)
+            over.wait(60)
 journal = Journal("sqlite:///{tmp_path}/journal.db")
 journal.append_all([("event.x", {{}})] * 3)
 replica = Replica(journal.asynchronous, Names(), renew=Names)
 threading.Thread(target=lambda: journal.run(replica.catch_up()), daemon=True).start()
-assert inside.wait(30)
+assert inside.wait(60)
 child = os.fork()
 if not child:
     journal.append("event.y")

@@ -58,7 +58,7 @@ def _started(arguments: list[str], shop: Path, **environment: str) -> Iterator["
         try:
             yield worker
             worker.send_signal(signal.SIGTERM)
-            assert worker.wait(timeout=30) == 0
+            assert worker.wait(timeout=60) == 0
         finally:
             worker.kill()
 

@@ -45,7 +45,7 @@ def test_task_example_runs_with_the_worker_of_the_readme(tmp_path: Path) -> None
         assert done.stdout == "15\n"
     finally:
         worker.terminate()
-        assert worker.wait(timeout=30) == 0
+        assert worker.wait(timeout=60) == 0
         assert worker.stdout is not None
         worker.stdout.close()
 

@@ -55,7 +55,7 @@ def test_page_prints_what_it_says(shop: Path) -> None:
         names["broker"].journal.close()
     finally:
         worker.terminate()
-        worker.wait(30)
+        worker.wait(60)
     assert compared == 3
 
 

@@ -50,7 +50,7 @@ def worker(log: Path) -> Iterator[None]:
                 yield
             finally:
                 process.terminate()
-                process.wait(30)
+                process.wait(60)
 
 
 def test_page_prints_what_it_says(shop: Path) -> None:

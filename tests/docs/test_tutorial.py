@@ -104,7 +104,7 @@ class Reader:
         """Start a command that goes on, in a terminal of its own, and wait until it has printed what the page says."""
         before = self.terminals.pop(terminal, None)
         if before is not None:
-            assert before.wait(30) == -signal.SIGKILL, "its program was killed, so that the terminal is free"
+            assert before.wait(60) == -signal.SIGKILL, "its program was killed, so that the terminal is free"
         path = self.directory / f"{terminal}-{len(self.files)}.log"
         self.files.append(path.open("wb"))
         self.terminals[terminal] = subprocess.Popen(
@@ -160,7 +160,7 @@ class Reader:
         for process in self.terminals.values():
             process.terminate()
         for process in self.terminals.values():
-            process.wait(30)
+            process.wait(60)
         for file in self.files:
             file.close()
 

@@ -63,7 +63,7 @@ def serving(app: Any) -> Iterator[httpx2.Client]:
                 yield http
         finally:
             server.should_exit = True
-            thread.join(30)
+            thread.join(60)
             assert not thread.is_alive(), "the application has not ended"
 
 

@@ -29,7 +29,7 @@ def test_replica_keeps_a_view_current(journal: Journal) -> None:
 
     # Read your own write: wait until the replica has applied the event that you appended.
     sold = journal.append("bread.sold", {"loaves": 5})
-    journal.run(shelf.wait_for(sold.position, timeout=5.0))
+    journal.run(shelf.wait_for(sold.position, timeout=60))
     assert shelf.view.loaves == 7
     journal.run(shelf.aclose())
 

@@ -20,7 +20,7 @@ def test_submitted_task_runs_and_has_a_result(journal: jm.Journal, url: str) -> 
     assert [event.name for event in journal.read().events] == ["task.submitted"]
 
     with working([bake], url):
-        assert jm.ResultStore(journal).get(message, timeout=20_000) == "12 loaves"
+        assert jm.ResultStore(journal).get(message, timeout=60_000) == "12 loaves"
 
 
 def test_life_of_a_task_is_its_events(journal: jm.Journal, url: str) -> None:
@@ -30,7 +30,7 @@ def test_life_of_a_task_is_its_events(journal: jm.Journal, url: str) -> None:
 
     message = bake.generate([12])
     with working([bake], url):
-        jm.ResultStore(journal).get(message, timeout=20_000, keep=True)
+        jm.ResultStore(journal).get(message, timeout=60_000, keep=True)
 
     # The life of the task is its events. They have its id as their key, so they stand in one partition, in order.
     events = [event for event in journal.read().events if event.key == message.uuid]

@@ -20,7 +20,7 @@ def test_failed_attempt_is_followed_by_another(journal: jm.Journal, url: str) ->
 
     message = bake.generate()
     with working([bake], url):
-        assert jm.ResultStore(journal).get(message, timeout=20_000) == "baked in attempt 3"
+        assert jm.ResultStore(journal).get(message, timeout=60_000) == "baked in attempt 3"
 
     retried = [event for event in journal.read().events if event.name == "task.retried"]
     assert [event.context["exception"]["text"] for event in retried] == ["the oven is cold"] * 2
@@ -38,10 +38,10 @@ def test_last_failure_makes_a_dead_letter_to_requeue(journal: jm.Journal, url: s
     results = jm.ResultStore(journal)
     with working([bake], url):
         with pytest.raises(jm.TaskFailedError) as failure:
-            results.get(message, timeout=20_000)
+            results.get(message, timeout=60_000)
         assert failure.value.name == "IndexError"
 
         # It waits for an operator. With the cause removed, `requeue` gives it its attempts again.
         flour.append("rye")
         assert broker.requeue(message, by="ada", reason="flour has come").disposition is jm.Disposition.REQUEUED
-        assert results.get(message, timeout=20_000) == "bread of rye"
+        assert results.get(message, timeout=60_000) == "bread of rye"

@@ -37,11 +37,11 @@ def test_task_of_a_killed_worker_is_run_by_another(journal: jm.Journal, url: str
     jm.Broker(journal).submit(message)
 
     with worker_process(url) as process:
-        jm.StatusTracker(journal).wait_for(message, jm.TaskStatus.RUNNING, timeout=20)
+        jm.StatusTracker(journal).wait_for(message, jm.TaskStatus.RUNNING, timeout=60)
         process.send_signal(signal.SIGKILL)  # it can append nothing any more, not even its leaving
 
     with working([guide_tasks.bake], url, SHORT_LEASE):
-        assert jm.ResultStore(journal).get(message, timeout=20_000) == "baked in attempt 2"
+        assert jm.ResultStore(journal).get(message, timeout=60_000) == "baked in attempt 2"
 
     told = [event.name for event in journal.read().events if event.name.startswith(("task.", "worker.expired"))]
     assert told[:5] == ["task.submitted", "task.claimed", "worker.expired", "task.claimed", "task.succeeded"]

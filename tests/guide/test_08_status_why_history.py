@@ -33,7 +33,7 @@ def test_operator_asks_the_journal(journal: jm.Journal, url: str, capfd: pytest.
     assert [finding["code"] for finding in why["findings"]] == ["no_worker"]
 
     with working([bake], url):
-        jm.ResultStore(journal).get(message, timeout=20_000, keep=True)
+        jm.ResultStore(journal).get(message, timeout=60_000, keep=True)
 
     # What happened to it, event by event, each accepted or refused?
     history = ask(capfd, "history", message.uuid, "--journal", url)

@@ -12,7 +12,7 @@ import journeyman as jm
 
 def next_event(consumer: jm.JournalConsumer) -> jm.JournalEventBase:
     """The next event. `poll` waits for it, at most 5 seconds here."""
-    event = consumer.poll(timeout=5.0)
+    event = consumer.poll(timeout=60.0)
     assert event is not None, "None would say that the stream has ended"
     return event
 

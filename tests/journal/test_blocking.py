@@ -264,7 +264,7 @@ def test_interrupt_ends_the_wait_of_another_thread(what: str, pair: tuple[socket
     waiting = later(run)
     wait_until(lambda: interrupt._wake is not None, "the other thread waits")
     interrupt.request()
-    waiting.join(30)
+    waiting.join(60)
     assert outcomes == ["cancelled"]
     run()  # the request stands until it is cleared: the next wait ends at once
     assert outcomes == ["cancelled", "cancelled"]

@@ -66,7 +66,7 @@ def test_readers_and_workers_pass_over_bad_records_of_a_topic(kafka_bootstrap: s
                 await reached(lambda: running.done() or succeeded(worker_loop, message), "the task to succeed", 60.0)
                 assert not running.done()
                 worker_loop.stop()
-                await asyncio.wait_for(running, 30)
+                await asyncio.wait_for(running, 60)
 
     asyncio.run(test())
 

@@ -106,7 +106,7 @@ def test_closed_portal_releases_waiting_callers(portal: Portal) -> None:
 
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()
-    assert waits.wait(20)
+    assert waits.wait(60)
     portal.close()
     wait_until(lambda: told, "the thread that waits is told")
     with pytest.raises(JournalClosed):

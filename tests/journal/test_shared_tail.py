@@ -602,7 +602,7 @@ async def leading(*arguments):
     return await lead(*arguments)
 shared.lead = leading
 threading.Thread(target=lambda: journal.run(readers[0].page()), daemon=True).start()
-assert entered.wait(30)
+assert entered.wait(60)
 shared.lead = lead
 child = os.fork()
 if not child:

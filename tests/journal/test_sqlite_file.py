@@ -213,12 +213,12 @@ def test_waiting_tail_learns_of_a_removed_or_replaced_file(tmp_path: Path, take_
         journal.append("thing.made")
         consumers = [JournalConsumer(journal).start() for _ in range(2)]  # one reads for both
         for each in consumers:
-            assert each.poll(20.0)
+            assert each.poll(60.0)
         ended: list[str] = []
 
         def wait(consumer: JournalConsumer) -> None:
             try:
-                consumer.poll(20.0)
+                consumer.poll(60.0)
             except JournalGone as error:
                 ended.append(str(error))
 

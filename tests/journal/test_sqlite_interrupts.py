@@ -223,7 +223,7 @@ def test_append_interrupted_while_waiting_blocks_no_other(log: SqliteLog, monkey
         releasing.join()
         others = threading.Thread(target=append, args=(log,), daemon=True)
         others.start()
-        others.join(20)
+        others.join(60)
         assert not others.is_alive(), "another thread can append"
         append_as_others_do(log, [mine])
         silent += not alarm.rang

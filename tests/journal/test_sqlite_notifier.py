@@ -293,7 +293,7 @@ def test_notification_alone_wakes_a_tail(path: str, monkeypatch: pytest.MonkeyPa
             wait_until(lambda: len(listeners(path)) == 1, "the tail waits")
             journal.append("thing.made")
             wait_until(lambda: len(seen) > number, "the tail has seen it")  # noqa: B023 - called at once
-        follower.join(30)
+        follower.join(60)
         assert not follower.is_alive()
         assert listeners(path) == [], "a closed tail has removed its listener"
 
@@ -319,7 +319,7 @@ def test_notification_alone_wakes_a_tail_of_another_process(path: str) -> None:
             for offset in (1, 2, 3):
                 journal.append("thing.made")
                 assert line_from(follower) == ["0", str(offset), "thing.made"]
-            assert follower.wait(30) == 0
+            assert follower.wait(60) == 0
         finally:
             follower.kill()
             follower.communicate()
@@ -359,7 +359,7 @@ def tailed_from(path: str) -> bool:
         waiting = asyncio.ensure_future(tail.page())
         await asyncio.sleep(0)
         await log.append([draft("thing.made")])
-        page = await asyncio.wait_for(waiting, 30)
+        page = await asyncio.wait_for(waiting, 60)
         await tail.aclose()
         await log.aclose()
         return page is not None and len(page.rows) == 1
@@ -386,7 +386,7 @@ def test_close_ends_the_waits_of_other_threads(path: str, monkeypatch: pytest.Mo
     wait_until(lambda: len(listeners(path)) == 3, "all wait")
     blocking.run(log.aclose())
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert len(errors) == 3
     assert listeners(path) == []
 
@@ -529,7 +529,7 @@ async def test_subscriber_is_still_notified_after_the_tail_waited(path: str) -> 
         loop.add_reader(wakeup, heard.set)
         assert await tail.page(timeout=0.02) is None
         await journal.append("thing.made")
-        await asyncio.wait_for(heard.wait(), 10.0)
+        await asyncio.wait_for(heard.wait(), 60)
         assert await tail.page(timeout=0.0) is not None
         loop.remove_reader(wakeup)
         wakeup.close()

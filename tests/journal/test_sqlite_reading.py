@@ -49,7 +49,7 @@ def test_waiting_tail_is_notified_of_retention(path: str, monkeypatch: pytest.Mo
         await other.append([draft("thing.made")])
         await other.trim({0: 1})
         with pytest.raises(HistoryTruncated) as caught:
-            await asyncio.wait_for(waiting, 30)
+            await asyncio.wait_for(waiting, 60)
         assert caught.value.first_offset == 1
         await tail.aclose()
         await log.aclose()

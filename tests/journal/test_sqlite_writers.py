@@ -417,7 +417,7 @@ def test_append_cancelled_inside_its_commit_is_found_again(path: str) -> None:
 
     def clock() -> float:  # read inside the transaction
         inside.set()
-        go_on.wait(30)
+        go_on.wait(60)
         return time.time()
 
     async def test() -> None:
@@ -448,7 +448,7 @@ def test_append_being_committed_by_another_thread_is_in_doubt(path: str, monkeyp
 
     def clock() -> float:  # read inside the transaction
         inside.set()
-        go_on.wait(30)
+        go_on.wait(60)
         return time.time()
 
     async def too_late(_log: SqliteLog, _committer: Committer, _entry: object) -> bool:

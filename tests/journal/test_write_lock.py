@@ -22,7 +22,7 @@ def test_write_lock_has_one_holder_at_a_time(tmp_path: Path) -> None:
     waiting = threading.Thread(target=other.acquire)
     waiting.start()
     one.release()
-    waiting.join(30)
+    waiting.join(60)
     assert not waiting.is_alive()
     assert not one.try_acquire()
     other.close()  # gives it back as well

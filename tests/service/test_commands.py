@@ -52,7 +52,7 @@ def ended(http: httpx2.Client, started: dict[str, Any]) -> dict[str, Any]:
         found.append(http.get(f"/commands/{started['command']}").json())
         return found[-1]["state"] not in ("running", "stopping")
 
-    wait_until(is_over, "the command to end", 30.0)
+    wait_until(is_over, "the command to end", 60)
     return found[-1]
 
 
@@ -160,7 +160,7 @@ async def test_killed_service_leaves_an_abandoned_command(tmp_path: Path, monkey
     with service_process(url) as served, client(served.address) as http:
         tasks = submit(http, "unheard", 3, "q")
         started = command(http, action="revoke", filter={"queue": "q"}, rate=0.1)
-        wait_until(lambda: http.get(f"/tasks/{tasks[0]}").json()["state"] == "revoked", "the first task", 30.0)
+        wait_until(lambda: http.get(f"/tasks/{tasks[0]}").json()["state"] == "revoked", "the first task", 60)
         served.process.kill()
         served.process.wait()
     with service_here(url) as address, client(address) as http:

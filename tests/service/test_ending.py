@@ -55,7 +55,7 @@ def test_sigterm_lets_a_request_end_and_takes_no_new_one(tmp_path: Path) -> None
         request.sendall(BODY[10:])
         answer = request.recv(65_536)
         assert answer.startswith(b"HTTP/1.1 201 "), answer
-        assert served.process.wait(30) == 0
+        assert served.process.wait(60) == 0
     with jm.Journal(url) as journal:
         assert jm.StatusTracker(journal).get("in-flight").status is jm.TaskStatus.SUBMITTED
 
@@ -66,7 +66,7 @@ def test_request_that_does_not_end_is_given_up_after_the_drain(tmp_path: Path) -
         closing(_begin_request(served)) as request,
     ):
         served.process.send_signal(signal.SIGTERM)
-        assert served.process.wait(30) == 0
+        assert served.process.wait(60) == 0
         answer = request.recv(65_536)
         assert answer.startswith(b"HTTP/1.1 503 "), answer
         assert b"retry-after: 1" in answer.lower()
@@ -103,7 +103,7 @@ def test_same_id_is_accepted_by_one_service_alone(pair: Pair) -> None:
     def submit(number: int, served: Served) -> None:
         with client(served.address) as http:
             for task in range(10):
-                ready.wait(30)
+                ready.wait(60)
                 answer = http.post("/tasks", json={"task_name": "unheard", "uuid": f"contested-{task}"})
                 answers[number].append(answer.status_code)
 
@@ -138,7 +138,7 @@ def test_stream_goes_on_at_the_other_service(pair: Pair) -> None:
             last = _next_event(lines, seen)
             leaves.process.send_signal(signal.SIGTERM)
             assert [line for line in lines if line.startswith("event:")] == [], "it ends without an end of the task"
-        assert leaves.process.wait(30) == 0
+        assert leaves.process.wait(60) == 0
         assert second.post(f"/tasks/{task}/revoke", json={}).status_code in {200, 201}
         with second.stream("GET", f"/tasks/{task}/stream", headers={"Last-Event-ID": last}) as response:
             lines = response.iter_lines()

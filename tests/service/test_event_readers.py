@@ -147,8 +147,8 @@ def test_reader_that_takes_nothing_is_disconnected(tmp_path: Path, monkeypatch: 
             journal.append("stalled", {"n": n, "text": "x" * 500_000})
         stalled = connected(running.address, "topic=stalled", received=4_096)
         wait_until(lambda: shared.readers, "the reader to follow")
-        wait_until(lambda: not shared.readers, "the reader to be dropped", timeout=30)
-        wait_until(lambda: not connections, "its connection to be closed", timeout=30)
+        wait_until(lambda: not shared.readers, "the reader to be dropped", timeout=60)
+        wait_until(lambda: not connections, "its connection to be closed", timeout=60)
         stalled.close()
 
 

@@ -49,7 +49,7 @@ def test_submitter_worker_and_inspection_run_over_http(address: str, monkeypatch
         broker.bind(journal)
         with working({"add": add}, address):
             message = add.generate(kwargs={"one": 2, "other": 3})
-            assert jm.ResultStore(journal).get(message, timeout=30_000, keep=True) == 5
+            assert jm.ResultStore(journal).get(message, timeout=60_000, keep=True) == 5
         assert jm.StatusTracker(journal).get(message).status is jm.TaskStatus.SUCCEEDED
     history = printed_json(monkeypatch, "history", message.uuid, "--journal", address)
     assert [line["name"] for line in history if "name" in line] == ["task.submitted", "task.claimed", "task.succeeded"]

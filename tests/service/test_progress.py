@@ -106,7 +106,7 @@ def test_service_can_be_stopped_while_it_reads_its_history() -> None:
             serving = asyncio.ensure_future(service.run(ready.append))
             await asyncio.to_thread(wait_until, reading.is_set, "the history to be read")
             service.stop()
-            await asyncio.wait_for(serving, 30)
+            await asyncio.wait_for(serving, 60)
             assert not ready
 
     asyncio.run(run())

@@ -135,7 +135,7 @@ def test_waiting_worker_is_woken_by_a_submission(post: Post, join: Any, submit: 
     waiting = threading.Thread(target=lambda: found.append(claimed(post, worker, wait=30)))
     waiting.start()
     message = submit()
-    waiting.join(20)
+    waiting.join(60)
     assert [task["task"] for task in found[0]] == [message.uuid]
 
 
@@ -367,12 +367,12 @@ def test_example_in_javascript_survives_a_kill(address: str, broker: jm.Broker) 
         for message in messages:
             broker.submit(message)
         results = jm.ResultStore(broker.journal)
-        results.get(messages[0], timeout=30_000, keep=True)
+        results.get(messages[0], timeout=60_000, keep=True)
         first.send_signal(signal.SIGKILL)
         for message in messages:
             assert results.get(message, timeout=60_000, keep=True) == f"{message.args[0]}, smaller"
         second.send_signal(signal.SIGTERM)
-        assert second.wait(20) == 0
+        assert second.wait(60) == 0
     finally:
         for process in (first, second):
             process.kill()

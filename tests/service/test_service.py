@@ -62,7 +62,7 @@ def test_sigterm_ends_the_service_with_status_0(tmp_path: Path) -> None:
     with service_process(f"sqlite:///{tmp_path}/shop.db") as served, client(served.address) as http:
         assert http.get("/").status_code == 200
         served.process.send_signal(signal.SIGTERM)
-        assert served.process.wait(20) == 0
+        assert served.process.wait(60) == 0
 
 
 def test_taken_port_is_told_in_a_sentence() -> None:

@@ -144,7 +144,7 @@ def test_service_that_stops_ends_its_streams(tmp_path: Any) -> None:
             assert next(events).data["status"] == "SUBMITTED"
             served.process.terminate()
             assert list(events) == []
-        assert served.process.wait(20) == 0
+        assert served.process.wait(60) == 0
 
 
 def test_reader_that_comes_again_in_an_outage_is_kept(http: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:

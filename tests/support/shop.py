@@ -94,7 +94,7 @@ class Shop:
             yield worker_loop
         finally:
             worker_loop.stop()
-            await asyncio.wait_for(running, 20)
+            await asyncio.wait_for(running, 60)
 
     async def start(
         self, tasks: Tasks, settings: Settings | None = None, *, log: Log | None = None

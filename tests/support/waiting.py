@@ -11,7 +11,7 @@ from typing import Any
 _LOOK_EVERY_SECONDS = 0.01
 
 
-def wait_until(condition: Callable[[], object], describe: str, timeout: float = 20.0) -> None:
+def wait_until(condition: Callable[[], object], describe: str, timeout: float = 60.0) -> None:
     """Return as soon as `condition()` is true; `AssertionError` with `describe` when `timeout` seconds are over."""
     deadline = time.monotonic() + timeout
     while not condition():
@@ -19,7 +19,7 @@ def wait_until(condition: Callable[[], object], describe: str, timeout: float = 
         time.sleep(_LOOK_EVERY_SECONDS)
 
 
-async def reached(condition: Callable[[], object], describe: str, timeout: float = 20.0) -> None:
+async def reached(condition: Callable[[], object], describe: str, timeout: float = 60.0) -> None:
     """As `wait_until`, for coroutines: the loop goes on meanwhile."""
     deadline = time.monotonic() + timeout
     while not condition():

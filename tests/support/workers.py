@@ -28,6 +28,6 @@ def working(tasks: Tasks, url: str, settings: jm.Settings | None = None) -> Iter
         yield
     finally:
         worker.stop()
-        thread.join(30)
+        thread.join(60)
         assert not thread.is_alive(), "the worker has not left within 30 s"
         assert not errors, f"the worker has ended with {errors}"

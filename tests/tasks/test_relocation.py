@@ -235,7 +235,7 @@ def test_parked_event_replayed_in_a_copy_is_parked_as_itself(tmp_path: Path) -> 
     def consume(journal: jm.Journal) -> list[int]:
         consumer = jm.JournalConsumer(journal, "order", checkpoint="billing", on_error="park", attempts=1)
         consumer.set_callback(refuse).start().stop()
-        consumer.join(30.0)
+        consumer.join(60)
         consumer.close()
         held = journal.run(parked_events(journal.asynchronous, "billing"))
         return [one.event["context"]["number"] for one in held]

@@ -182,5 +182,5 @@ def test_report_reaches_a_listener_that_waits(journal: Journal, message: Message
     wait_until(lambda: tracker.get(message).status is TaskStatus.RUNNING, "the task runs")
     tracker.set(message, TaskStatus.RUNNING, {"step": 1})
     end(journal, names.SUCCEEDED, token)
-    listener.join(20.0)
+    listener.join(60)
     assert seen == [None, None, 1, None]

@@ -151,10 +151,10 @@ def test_links_behind_a_failure_never_run(tmp_path: Path) -> None:
         message = add.generate([1], callback=(fails.generate(submit=False), add.generate([2], submit=False)))
         _, failed, never = ids(message)
         tracker = jm.StatusTracker(journal)
-        tracker.wait_for(failed, jm.TaskStatus.FAILED, timeout=30.0)
+        tracker.wait_for(failed, jm.TaskStatus.FAILED, timeout=60)
         assert not tracker.exists(never)
         assert jm.Broker(journal).requeue(failed)
-        tracker.wait_for(failed, jm.TaskStatus.FAILED, timeout=30.0)
+        tracker.wait_for(failed, jm.TaskStatus.FAILED, timeout=60)
         assert not tracker.exists(never)
 
 
@@ -179,7 +179,7 @@ def test_result_that_does_not_fit_its_link_fails_the_task(tmp_path: Path) -> Non
             [EVENT_BYTES_MAX * 3 // 4], callback=add.generate(["x" * (EVENT_BYTES_MAX // 3)], submit=False)
         )
         with pytest.raises(jm.TaskFailedError, match="submission of the next link"):
-            jm.ResultStore(journal).get(message, timeout=30_000)
+            jm.ResultStore(journal).get(message, timeout=60_000)
 
 
 def test_no_append_divides_an_outcome_from_its_link() -> None:

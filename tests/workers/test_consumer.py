@@ -61,7 +61,7 @@ def reading(stream: Iterator[jm.Message], handle: Callable[[jm.Message], object]
     thread = threading.Thread(target=read)
     thread.start()
     yield
-    thread.join(30)
+    thread.join(60)
     assert not thread.is_alive()
 
 
@@ -163,7 +163,7 @@ def test_holder_can_store_a_result_before_the_end(journal: jm.Journal) -> None:
         message = next(consumer.stream())
         results.set(message, 42)
         assert end(journal, message) is jm.Disposition.ACKNOWLEDGED
-    assert results.get(task, timeout=30_000) == 42
+    assert results.get(task, timeout=60_000) == 42
 
 
 def test_former_holder_cannot_end_a_message_of_another(journal: jm.Journal) -> None:
@@ -280,7 +280,7 @@ def test_program_that_ends_gives_its_claims_back(tmp_path: Path) -> None:
             assert process.stdin is not None
             assert process.stdout.readline().strip() == task
             process.stdin.close()
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0
         assert len(events(journal, names.LEFT)) == 1
         with Consumer(jm.Broker(journal)) as consumer:
             assert next(consumer.stream()).retries == 0

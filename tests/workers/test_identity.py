@@ -38,7 +38,7 @@ def worker(url: str, package: str, log: Path, *options: str) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(60)
 
 
 def view_of(journal: jm.Journal) -> TaskView:

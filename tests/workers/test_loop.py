@@ -43,7 +43,7 @@ class Gate:
         door = threading.Event()
         self.doors.append(door)
         self.entered += 1
-        assert door.wait(30), "the test forgot to open"
+        assert door.wait(60), "the test forgot to open"
         return self.entered
 
     def open(self) -> None:
@@ -220,7 +220,7 @@ async def test_draining_worker_does_not_spin() -> None:
     await reached(lambda: worker.view.find(delayed.uuid) is not None, "the delayed task to be seen")
     await reached(lambda: worker._reader.waits and (worker._pause() or 0) > 0, "the worker to wait")
     gate.open()
-    await asyncio.wait_for(running, 20)
+    await asyncio.wait_for(running, 60)
     assert floor.task(delayed).state is State.READY
 
 
@@ -276,11 +276,11 @@ async def test_journal_outage_beyond_the_lease_costs_no_claims() -> None:
 
 @pytest.mark.anyio
 async def test_slow_appends_delay_stealing() -> None:
-    floor, tasks = Shop(), named(work=lambda: 1)
+    floor, tasks, begun = Shop(), named(work=lambda: 1), time.monotonic()
     async with floor.worker(tasks, QUICK) as worker:
         await floor.submit(tasks["work"])
         await floor.succeeded(1)
-        assert 0 < worker._appending.seconds < 1
+        assert 0 < worker._appending.seconds < time.monotonic() - begun
         expected = {0.01: 0.01 * STEAL_DELAY_APPENDS, 9.0: STEAL_DELAY_SECONDS_MAX, 0.0: STEAL_DELAY_SECONDS}
         for took, delay in expected.items():
             worker._appending.seconds = took
@@ -470,7 +470,7 @@ async def test_results_exceeding_one_append_are_split_over_several() -> None:
     together = threading.Barrier(8)
 
     def large() -> str:
-        together.wait(30)
+        together.wait(60)
         return "x" * 900_000
 
     floor, tasks = Shop(), named(large=large)
@@ -570,7 +570,7 @@ async def test_drain_finishes_running_tasks_and_gives_back_the_rest() -> None:
     await reached(lambda: not threads(worker).executor.waiting, "the unstarted to be taken back")
     assert not running.done()
     gate.open()
-    await asyncio.wait_for(running, 20)
+    await asyncio.wait_for(running, 60)
 
     states = [floor.task(message) for message in messages]
     assert [task.state for task in states] == [State.SUCCEEDED] + [State.READY] * 9
@@ -589,7 +589,7 @@ async def test_drain_is_over_as_soon_as_its_last_task_is() -> None:
         await reached(lambda gate=gate: gate.entered == 1, "the task to run")  # type: ignore[misc]
         worker.stop()
         gate.open()
-        await asyncio.wait_for(running, 10)
+        await asyncio.wait_for(running, 60)
         assert floor.count(names.SUCCEEDED) == floor.count(names.LEFT) == 1
 
 
@@ -602,7 +602,7 @@ def test_task_outliving_the_drain_is_given_back_silently() -> None:
         message = await floor.submit(tasks["work"])
         await reached(lambda: gate.entered == 1, "the task to run")
         worker.stop()
-        await asyncio.wait_for(running, 20)
+        await asyncio.wait_for(running, 60)
         assert (floor.task(message).state, floor.task(message).attempts) == (State.READY, 0)
 
     asyncio.run(main())
@@ -648,10 +648,10 @@ async def test_worker_full_of_long_tasks_appends_only_heartbeats() -> None:
         for _ in range(60):
             await floor.submit(tasks["work"])
         await reached(lambda: gate.entered == 4, "all threads to be in long work")
-        await reached(lambda: threads(worker)._held == 4, "what was claimed ahead to be given back", 10)
+        await reached(lambda: threads(worker)._held == 4, "what was claimed ahead to be given back", 60)
         seen = len(floor.events())
         beats = floor.count(names.BEAT)
-        await reached(lambda: floor.count(names.BEAT) >= beats + 15, "five leases to pass", 30)
+        await reached(lambda: floor.count(names.BEAT) >= beats + 15, "five leases to pass", 60)
         assert {event.name for event in floor.events()[seen:]} == {names.BEAT}
 
         for round_ in range(1, 4):  # nor does it learn the wrong thing from long tasks that end
@@ -659,7 +659,7 @@ async def test_worker_full_of_long_tasks_appends_only_heartbeats() -> None:
             await reached(lambda done=round_: gate.entered == 4 + 4 * done, "the next ones to run")  # type: ignore[misc]
         interrupted = floor.count(names.INTERRUPTED)
         beats = floor.count(names.BEAT)
-        await reached(lambda: floor.count(names.BEAT) >= beats + 15, "five leases to pass", 30)
+        await reached(lambda: floor.count(names.BEAT) >= beats + 15, "five leases to pass", 60)
         assert floor.count(names.INTERRUPTED) == interrupted
         for message in floor.view().live:
             await floor.say(names.REVOKED, message, task=message)

@@ -58,7 +58,7 @@ class Doors:
 
     def __call__(self) -> None:
         self.entered += 1
-        assert self.open.wait(30), "the test forgot to open"
+        assert self.open.wait(60), "the test forgot to open"
 
 
 def in_hand(worker: WorkerLoop) -> list[int]:

@@ -160,11 +160,11 @@ def test_worker_in_a_thread_can_be_stopped_and_run_again(tmp_path: Path) -> None
             ready = threading.Event()
             thread = threading.Thread(target=lambda ready=ready: worker.run(lambda _: ready.set()))
             thread.start()
-            assert ready.wait(20)
+            assert ready.wait(60)
             jm.Broker(journal).submit(message := jm.Message(task_name="double", args=[round_]))
-            assert jm.ResultStore(journal).get(message, timeout=20_000) == 2 * round_
+            assert jm.ResultStore(journal).get(message, timeout=60_000) == 2 * round_
             worker.stop()
-            thread.join(20)
+            thread.join(60)
             assert not thread.is_alive()
     assert worker.noted == ["boot", "shutdown"] * 2
 
@@ -262,7 +262,7 @@ class Site:
             task = self.read().find(message.uuid)
             return task is not None and task.state is state
 
-        wait_until(there, f"{message.task_name} to be {state.name}", 30)
+        wait_until(there, f"{message.task_name} to be {state.name}", 60)
 
 
 @pytest.fixture
@@ -284,7 +284,7 @@ def test_thread_pool_grows_drains_and_leaves_other_mechanisms(site: Site) -> Non
     assert program.pid not in site.pids("hold")
     program.terminate()
     (site.path / "a.go").touch()
-    assert program.wait(30) == 0
+    assert program.wait(60) == 0
     states = sorted(site.read().find(message.uuid).state.name for message in held)  # type: ignore[union-attr]
     assert states == ["READY"] * 2 + ["SUCCEEDED"] * 4
     assert not any(alive(pid) for pid in site.pids("hold"))
@@ -340,11 +340,11 @@ def test_worker_runs_on_the_given_memory_journal(tmp_path: Path) -> None:
         thread = threading.Thread(target=lambda: worker.run(lambda _: ready.set()))
         thread.start()
         try:
-            assert ready.wait(20)
-            assert jm.ResultStore(journal).get(message, timeout=20_000) == 42
+            assert ready.wait(60)
+            assert jm.ResultStore(journal).get(message, timeout=60_000) == 42
         finally:
             worker.stop()
-            thread.join(20)
+            thread.join(60)
     assert not thread.is_alive()
 
 

@@ -222,7 +222,7 @@ def test_late_outcome_of_a_stopped_worker_is_refused(yard: Yard) -> None:
     wait_until(lambda: yard.marks(f"hold a {sleeper.pid}") == 1, "the sleeper to run the task")
     with stopped(sleeper):
         heir = yard.start(threads=1)
-        wait_until(lambda: yard.marks(f"hold a {heir.pid}") == 1, "the heir to run it", 30)
+        wait_until(lambda: yard.marks(f"hold a {heir.pid}") == 1, "the heir to run it", 60)
         yard.let("a")
         yard.reached(held, State.SUCCEEDED)
         joined = yard.count(names.JOINED)

@@ -49,7 +49,7 @@ def worker(tmp_path: Path, mechanism: str, monkeypatch: pytest.MonkeyPatch) -> I
         try:
             yield journal
             process.terminate()
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0
         finally:
             process.kill()
 
@@ -80,7 +80,7 @@ def test_latest_progress_of_a_running_task_is_shown(
         main(["why", message.uuid, "--journal", f"sqlite:///{tmp_path}/progress.db"])
         assert "It last reported: 500 of 500: counting" in " ".join(capsys.readouterr().out.split())
         (tmp_path / "end").touch()
-        assert jm.ResultStore(journal).get(message, timeout=30_000) == 500
+        assert jm.ResultStore(journal).get(message, timeout=60_000) == 500
         assert "progress" not in (tracker.get(message).details or {}), "it runs no more"
 
 

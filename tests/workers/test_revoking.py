@@ -43,12 +43,12 @@ def test_revoked_task_is_stopped_and_its_place_is_free(tmp_path: Path, mechanism
             wait_until(lambda: marks.exists() and "held" in marks.read_text(), "the task to run")
             broker.submit(second)
             broker.revoke(first)
-            assert jm.ResultStore(journal).get(second, timeout=20_000) == 1, "the only place is free again"
+            assert jm.ResultStore(journal).get(second, timeout=60_000) == 1, "the only place is free again"
             update = jm.StatusTracker(journal).get(first)
             assert update.details is not None
             assert (update.status, update.details["revoked"]) == (jm.TaskStatus.FAILED, True)
             worker.terminate()
-            _, log = worker.communicate(timeout=30)
+            _, log = worker.communicate(timeout=60)
             assert worker.returncode == 0
         finally:
             worker.kill()

@@ -44,7 +44,7 @@ def worker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str
         yield request.param, url
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     assert process.returncode == 0
 
 
@@ -52,7 +52,7 @@ def run(url: str, task: Task[Any, Any], **kwargs: Any) -> Any:
     with Journal(url) as journal:
         message = task.generate(kwargs=kwargs, submit=False)
         Broker(journal).submit(message)
-        return ResultStore(journal).get(message, timeout=40_000)
+        return ResultStore(journal).get(message, timeout=60_000)
 
 
 def test_process_started_by_a_task_can_be_ended(worker: tuple[str, str]) -> None:

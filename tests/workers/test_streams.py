@@ -35,7 +35,7 @@ def long_periods(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.anyio
 async def test_appends_of_worker_in_stream_carry_many_tasks() -> None:
     floor, door = Shop(), threading.Event()
-    tasks = named(wait=lambda: door.wait(30), work=lambda number: number)
+    tasks = named(wait=lambda: door.wait(60), work=lambda number: number)
     async with floor.worker(tasks, Settings(threads=2)) as worker:
         await floor.submit(tasks["wait"])
         await reached(lambda: worker.counts.claimed == 1, "the worker to hold a claim")
@@ -88,7 +88,7 @@ def test_news_do_not_wake_a_loop_waiting_for_its_append(tmp_path: Path, monkeypa
 
     async def test() -> None:
         async with AsyncJournal(f"sqlite:///{path}") as journal:
-            worker = WorkerLoop(journal, named(work=lambda: door.wait(30)), Settings(threads=2))
+            worker = WorkerLoop(journal, named(work=lambda: door.wait(60)), Settings(threads=2))
             running = asyncio.ensure_future(worker.run())
             await journal.append_drafts([submission(Message(task_name="work")) for _ in range(2)])
             await reached(lambda: worker.counts.claimed == 2, "both to be claimed in one append")

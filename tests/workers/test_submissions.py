@@ -130,7 +130,7 @@ async def test_tasks_claimed_one_by_one_are_read_ahead() -> None:
     floor, gate = Shop(), threading.Event()
 
     def work(number: int) -> int:
-        gate.wait(20)
+        gate.wait(60)
         return number
 
     tasks = named(work=work)

@@ -62,13 +62,13 @@ def total(store: MemoryStore) -> int:
 def read_all(consumer: jm.JournalConsumer) -> Iterator[jm.JournalEventBase]:
     consumer.start()
     consumer.stop()
-    while (event := consumer.poll(5.0)) is not None:
+    while (event := consumer.poll(60.0)) is not None:
         yield event
 
 
 def poll(consumer: jm.JournalConsumer) -> jm.JournalEventBase | UnreadableRecord | None:
     try:
-        return consumer.poll(5.0)
+        return consumer.poll(60.0)
     except UnreadableRecord as bad:
         return bad
 
@@ -136,11 +136,11 @@ def test_error_of_the_policy_is_raised_where_the_record_stands() -> None:
         raise LookupError(f"no seed has {bad.record!r}")
 
     consumer = jm.JournalConsumer(journal, on_bad_record=refuse).start()
-    event = consumer.poll(5.0)
+    event = consumer.poll(60.0)
     assert event is not None
     assert event.context == {"number": 1}
     with pytest.raises(LookupError, match="bad"):
-        consumer.poll(5.0)
+        consumer.poll(60.0)
 
 
 def test_callbacks_and_iteration_pass_over_bad_records(log: tuple[MemoryStore, list[int]]) -> None:
@@ -152,7 +152,7 @@ def test_callbacks_and_iteration_pass_over_bad_records(log: tuple[MemoryStore, l
     )
     consumer.start()
     consumer.stop()
-    consumer.join(20.0)
+    consumer.join(60)
     assert sorted(numbers(seen)) == good
     iterated = jm.JournalConsumer(journal, on_bad_record="skip", until=journal.bounds().end)
     assert sorted(numbers(iterated)) == good
@@ -171,12 +171,12 @@ def test_callbacks_continue_after_a_skipped_bad_record() -> None:
         seen.append(event.context["number"]) if event is not None else ended.set()
 
     consumer = jm.JournalConsumer(journal, on_error=lambda _: failed.set()).set_callback(take).start()
-    assert failed.wait(20.0)
+    assert failed.wait(60)
     with pytest.raises(UnreadableRecord, match="0:1"):
         consumer.stop()
     consumer.skip_bad_record()
     consumer.set_callback(take)
-    assert ended.wait(20.0)
+    assert ended.wait(60)
     assert seen == [1, 2]
 
 
@@ -218,7 +218,7 @@ def test_checkpoints_are_found_among_bad_ones(log: tuple[MemoryStore, list[int]]
     store, good = log
     journal = jm.Journal(MemoryLog(store))
     consumer = jm.JournalConsumer(journal, "good", checkpoint="mine", on_bad_record="skip").start()
-    taken = [consumer.poll(5.0) for _ in range(3)]
+    taken = [consumer.poll(60.0) for _ in range(3)]
     consumer.commit()
     consumer.close()
     again = jm.JournalConsumer(journal, "good", checkpoint="mine", on_bad_record="skip", until=journal.bounds().end)

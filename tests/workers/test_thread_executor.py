@@ -77,14 +77,14 @@ def test_job_has_one_outcome() -> None:
 
 def test_all_places_are_used_by_long_jobs() -> None:
     together = threading.Barrier(8)
-    with executor(8, work=lambda _: together.wait(20) >= 0) as hand:
+    with executor(8, work=lambda _: together.wait(60) >= 0) as hand:
         hand.executor.start(job(number) for number in range(8))
         wait_until(lambda: hand.has(8), "eight jobs that wait for each other to run at the same time")
 
 
 def test_all_places_are_used_after_short_jobs() -> None:
     together = threading.Barrier(8)
-    with executor(8, short=lambda _: None, work=lambda _: together.wait(20) >= 0) as hand:
+    with executor(8, short=lambda _: None, work=lambda _: together.wait(60) >= 0) as hand:
         hand.executor.start(job(number, "short") for number in range(2_000))
         wait_until(lambda: hand.has(2_000), "the short ones")
         hand.executor.start(job(number) for number in range(8))
@@ -93,7 +93,7 @@ def test_all_places_are_used_after_short_jobs() -> None:
 
 def test_long_job_holds_up_no_short_one() -> None:
     door = threading.Event()
-    with executor(2, long=lambda _: door.wait(20), work=lambda number: number) as hand:
+    with executor(2, long=lambda _: door.wait(60), work=lambda number: number) as hand:
         hand.executor.start([job(0, "long")])
         hand.executor.start(job(number) for number in range(1, 500))
         wait_until(lambda: hand.has(499), "all short jobs to pass the long one")
@@ -109,13 +109,13 @@ def test_job_arriving_between_token_and_job_is_not_held_up(
     def slow(job: Job, started: float) -> Run:
         if job.state.name == "long":
             taken.set()
-            assert go_on.wait(20)
+            assert go_on.wait(60)
         return Run(job, started)
 
     monkeypatch.setattr(threads, "Run", slow)
-    with executor(2, long=lambda _: door.wait(20), work=lambda number: number) as hand:
+    with executor(2, long=lambda _: door.wait(60), work=lambda number: number) as hand:
         hand.executor.start([job(0, "long")])
-        assert taken.wait(20)  # the job is taken from the queue, and not yet among the running
+        assert taken.wait(60)  # the job is taken from the queue, and not yet among the running
         hand.executor.start([job(1)])
         go_on.set()
         wait_until(lambda: hand.executor.running == 1, "the long job to run")
@@ -130,7 +130,7 @@ def test_unstarted_job_can_be_taken_back_and_does_not_run() -> None:
 
     def work(number: int) -> None:
         ran.append(number)
-        door.wait(20)
+        door.wait(60)
 
     with executor(1, work=work) as hand:
         hand.executor.start(job(number) for number in range(5))
@@ -241,7 +241,7 @@ def test_closed_executor_starts_nothing_more() -> None:
 
     def work(number: int) -> None:
         ran.append(number)
-        door.wait(20)
+        door.wait(60)
 
     with executor(1, work=work) as hand:
         hand.executor.start(job(number) for number in range(3))
@@ -274,7 +274,7 @@ def test_caller_standing_aside_resumes_when_lone_job_is_written() -> None:
 
 def test_caller_does_not_stand_aside_for_a_whole_long_job() -> None:
     door = threading.Event()
-    with executor(1, work=lambda _: door.wait(20)) as hand:
+    with executor(1, work=lambda _: door.wait(60)) as hand:
         lone = job(1)
         lone.over = held()
         hand.executor.start([lone])

@@ -89,7 +89,7 @@ worker = jm.Worker([shop.by_thread], URL)
 
 
 def stop_after_the_task():
-    jm.ResultStore(shop.broker.journal).get(message, timeout=30_000, keep=True)
+    jm.ResultStore(shop.broker.journal).get(message, timeout=60_000, keep=True)
     worker.stop()
 
 
@@ -128,7 +128,7 @@ def _traced(folder: Path, *messages: dict[str, Any], options: Sequence[str] = ()
             for task_id in ids:
                 jm.StatusTracker(journal).wait_for(task_id, jm.TERMINAL_TASK_STATUSES, timeout=60.0)
             worker.terminate()
-            _, said = worker.communicate(timeout=30)
+            _, said = worker.communicate(timeout=60)
         finally:
             worker.kill()
     spans = [json.loads(line) for line in (folder / "spans.jsonl").read_text().splitlines()]
