@@ -83,6 +83,18 @@ def status_of(broker: jm.Broker, message: jm.Message) -> jm.TaskStatus:
     return jm.StatusTracker(broker.journal).get(message).status
 
 
+def test_tasks_between_those_of_others_are_claimed_together(
+    post: Post, join: Callable[..., str], submit: Callable[..., jm.Message]
+) -> None:
+    ours = []
+    for number in range(4):
+        submit(queue="theirs")
+        ours.append(submit(number, queue="ours").uuid)
+    answer = post("claim", worker=join(queues=["ours"]), limit=4, wait=20)
+    assert [task["task"] for task in answer["tasks"]] == ours
+    assert [task["args"] for task in answer["tasks"]] == [[0], [1], [2], [3]]
+
+
 def test_claimed_task_brings_its_arguments(post: Post, join: Any, submit: Any) -> None:
     message = submit(2, 3, metadata={"order": 7}, tags=("mail",))
     worker = join()
