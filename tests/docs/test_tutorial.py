@@ -40,7 +40,7 @@ BOUND: Final = (
 MEASURES: Final = (
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}", r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}"),
     (r"(?<=at )\d\d:\d\d:\d\d\+00:00|\b\d\d:\d\d:\d\d\+00:00", r"\d\d:\d\d:\d\d\+00:00"),
-    (r"(?<!lease is )(?<!lease of )(?<![\d.])\d+(?:\.\d+)? (?:ms|s|min)\b", r"\d+(?:\.\d+)? (?:ms|s|min)"),
+    (r"(?<!lease is )(?<!lease of )(?<![\d.])\d+(?:\.\d+)? (?:ms|s|min)\b", r"\d+(?:\.\d+)? (?:ms|s|min(?: \d+ s)?)"),
     (r"(?<=created_at=)\d+|(?<=claim=)\d+|(?<=ran_ms=)[\d.]+|(?<=\"timestamp\":)[\d.]+", r"[\d.]+"),
     (r" +", r" +"),
 )
