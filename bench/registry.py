@@ -23,6 +23,7 @@ from journeyman.bench import (
     service_queues,
     services,
     stream,
+    terminal,
     together,
     waiting,
     workforce,
@@ -67,6 +68,7 @@ MEASUREMENTS: Final = (
         "service-jobs", "jobs of a service over HTTP, and its idle queue, beside a bare route", services.embedded
     ),
     Measurement("first-paint", "the page in a browser with a long backlog, beside a bare route", first_paint.embedded),
+    Measurement("top", "what the terminal screen costs while nothing happens", terminal.idle),
     Measurement("takeover", "how soon a killed worker's task is claimed by another", workforce.takeover),
     Measurement("http-append-one", "appends over HTTP one by one, beside the journal in this process", http.one_by_one),
     Measurement("http-append-batch", "appends over HTTP in batches, beside the same in this process", http.in_batches),

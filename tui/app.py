@@ -63,8 +63,7 @@ class TopApp(App[Exception | None]):
     AUTO_FOCUS = None
     CSS: ClassVar[str] = """
     Screen { background: $background; color: $foreground; }
-    #filter { display: none; border: none; height: 1; padding: 0; background: $background; }
-    #filter.open { display: block; }
+    #filter { border: none; height: 1; padding: 0; background: $background; }
     #titles, #count, #list { display: none; }
     .listing #titles, .listing #count, .listing #list { display: block; }
     .listing #page { display: none; }
@@ -120,7 +119,9 @@ class TopApp(App[Exception | None]):
             yield Page("page")
             yield ListingView("list")
         yield OneLine("count")
-        yield Input(placeholder="words to find, -word to leave out", id="filter")
+        field = Input(placeholder="words to find, -word to leave out", id="filter")
+        field.display = field.cursor_blink = False
+        yield field
         yield OneLine("hints")
 
     def on_mount(self) -> None:
@@ -241,7 +242,7 @@ class TopApp(App[Exception | None]):
         tab, asked = _TABS[number], self.asked
         self._tabs[asked.tab] = asked
         kept = self._tabs[tab]
-        self.query_one("#filter", Input).remove_class("open")
+        self.query_one("#filter", Input).display = False
         self._change(kept._replace(moment=asked.moment, held=asked.held, task=""))
         self.query_one(Page if tab is Tab.OVERVIEW else ListingView).focus()
 
@@ -272,9 +273,9 @@ class TopApp(App[Exception | None]):
             self.tell("the filter is for lists: choose a tab from 2 on")
             return
         field = self.query_one("#filter", Input)
-        field.add_class("open")
+        field.display = True
         field.value = self.asked.words
-        field.focus()
+        self.set_focus(field)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter by what is entered."""
@@ -284,15 +285,15 @@ class TopApp(App[Exception | None]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Keep the filter and go back to the list."""
         if event.input.id == "filter":
-            event.input.remove_class("open")
+            event.input.display = False
             self.query_one(ListingView).focus()
 
     async def action_back(self) -> None:
         """Close what is open: the filter, else the task that is followed."""
         field = self.query_one("#filter", Input)
-        if field.has_class("open") or (self.asked.words and not self.asked.task):
+        if field.display or (self.asked.words and not self.asked.task):
             field.value = ""
-            field.remove_class("open")
+            field.display = False
             self._change(self.asked._replace(words=""))
             self.query_one(ListingView).focus()
         elif self.asked.task:

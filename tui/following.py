@@ -7,14 +7,16 @@ from ..consumers.views.replica import Replica
 from ..journal.async_journal import AsyncJournal
 from ..journal.errors import JournalError, JournalGone, JournalUnavailable
 from .answering import Answering
-from .limits import AGAIN_SECONDS
+from .limits import AGAIN_SECONDS, ANSWER_SECONDS_MAX, LOOK_SECONDS
 from .standing import ScreenView, read_standing
 
 
 class Following:
-    """The present of one journal. `wake` is set when it has gone on."""
+    """The present of one journal. `wake` is set when it has gone on, `told` called when its trouble has changed."""
 
-    def __init__(self, journal: AsyncJournal, wake: asyncio.Event, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, journal: AsyncJournal, wake: asyncio.Event, clock: Callable[[], float], told: Callable[[str], None]
+    ) -> None:
         # Why the journal does not go on at present; empty if it does.
         self.trouble = ""
         # Why it never will; None if it may.
@@ -22,11 +24,13 @@ class Following:
         self._journal = journal
         self._wake = wake
         self._clock = clock
+        self._told = told
         self._answering: Answering | None = None
         self._replica: Replica[ScreenView] | None = None
         self._task: asyncio.Task[None] | None = None
         self._held_at: float | None = None
         self._answered = 0
+        self._probe: asyncio.Task[None] | None = None
 
     async def answering(self, progress: Callable[[float], None]) -> Answering:
         """Return what answers from the present; the first call reads it."""
@@ -36,7 +40,9 @@ class Following:
             await self._replica.catch_up()
             self._answering = Answering(self._journal, standing, self._replica)
         if self._task is None and self._held_at is None:
-            self._task = asyncio.get_running_loop().create_task(self._follow(), name="journeyman-top-follow")
+            loop = asyncio.get_running_loop()
+            self._task = loop.create_task(self._follow(), name="journeyman-top-follow")
+            self._probe = loop.create_task(self._look(), name="journeyman-top-look")
         self._answered = self._applied()
         self._answering.standing.view.trends.slide(self.now())
         return self._answering
@@ -76,21 +82,42 @@ class Following:
                 return
             else:
                 self._tell("")
+                self._wake.set()
                 await asyncio.sleep(0)  # pages that are there already come without a wait
 
+    async def _look(self) -> None:
+        """Notice an outage: a reader of a journal elsewhere waits for it in silence."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                await asyncio.wait_for(self._journal.bounds(), ANSWER_SECONDS_MAX)
+            except TimeoutError:
+                self._tell(f"{self._journal.url} does not answer")
+            except JournalUnavailable as error:
+                self._tell(str(error))
+            except JournalError as error:
+                self._give_up(error)
+                return
+            else:
+                self._tell("")
+
     def _tell(self, trouble: str) -> None:
-        self.trouble = trouble
-        self._wake.set()
+        if trouble != self.trouble:
+            self.trouble = trouble
+            self._told(trouble)
+            self._wake.set()
 
     def _give_up(self, error: JournalError) -> None:
         self.failure = error
         self._wake.set()
 
     async def _stop(self) -> None:
-        task, self._task = self._task, None
-        if task is not None:
+        tasks = [task for task in (self._task, self._probe) if task is not None]
+        self._task = self._probe = None
+        for task in tasks:
             task.cancel()
-            await asyncio.wait([task])
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def aclose(self) -> None:
         """Follow it no more."""

@@ -7,6 +7,10 @@ REFRESH_SECONDS: Final = 1.0
 IDLE_REFRESH_SECONDS: Final = 5.0
 # How long a journal that is away is left alone before the next attempt, in seconds.
 AGAIN_SECONDS: Final = 1.0
+# How often the screen looks whether a journal that brings nothing is still there, in seconds.
+LOOK_SECONDS: Final = 3.0
+# How long a journal may take to answer before the screen says that it does not, in seconds.
+ANSWER_SECONDS_MAX: Final = 5.0
 # How long the screen waits at its end for the thread that reads, in seconds.
 LEAVE_SECONDS_MAX: Final = 2.0
 # The window of the trends and the width of one bucket, in seconds.

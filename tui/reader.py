@@ -105,8 +105,12 @@ class Reader:
 
     async def _tell_trouble(self, trouble: str) -> None:
         """Tell what is wrong, and wait before the next attempt."""
-        self._show(Frame(self._question, self._clock(), trouble))
+        self._tell(trouble)
         await asyncio.sleep(AGAIN_SECONDS)
+
+    def _tell(self, trouble: str) -> None:
+        """Tell at once what is wrong, or that nothing is any more: a frame may wait for the journal."""
+        self._show(Frame(self._question, self._clock(), trouble))
 
     async def _use_journal(self) -> None:
         """Open the journal, and answer from it until it fails for good."""
@@ -114,7 +118,7 @@ class Reader:
             await journal.open()
             self._was_open = True
             self._broker = AsyncBroker(journal)
-            following = Following(journal, self._wake, self._clock)
+            following = Following(journal, self._wake, self._clock, self._tell)
             try:
                 await self._answer_questions(journal, following)
             finally:
@@ -173,7 +177,8 @@ class Reader:
         self, question: Question, begun: float, seconds: float | None, following: Following | None = None
     ) -> None:
         """Wait until another question is asked, or the next frame is due."""
-        while self._question is question:
+        trouble = following.trouble if following is not None else ""
+        while self._question is question and (following is None or following.trouble == trouble):
             due = seconds
             if due is None:
                 due = REFRESH_SECONDS if following is not None and following.has_news() else IDLE_REFRESH_SECONDS

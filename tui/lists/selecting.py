@@ -25,7 +25,10 @@ class Words:
     def fit(self, *texts: str) -> bool:
         """Return whether the texts, together, fit."""
         text = " ".join(texts).casefold()
-        return all(word in text for word in self._wanted) and not any(word in text for word in self._unwanted)
+        for word in self._wanted:
+            if word not in text:
+                return False
+        return not (self._unwanted and any(word in text for word in self._unwanted))
 
 
 class Part(NamedTuple):

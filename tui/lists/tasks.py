@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ...tasks.inspection.wording import age, short_id
 from ...tasks.state.selection import waiting_since
-from ...tasks.state.state import TaskState
+from ...tasks.state.state import TaskKind, TaskState
 from ...tasks.state.transitions import State
 from ...tasks.state.view import TaskView
 from ..cells import NOTHING, Cell, Column, Listing, Row, Tone, cell
@@ -58,9 +58,20 @@ def _part(view: TaskView, asked: Question, now: float) -> Part:
         return part_in_order(view.live.values(), asked.first, asked.rows, newest_first=asked.descending)
     words, found = Words(asked.words), list(view.live.values())
     if words:
-        found = [each for each in found if words.fit(each.id, each.name, each.queue, each.worker, _state(each, now)[0])]
+        kinds: dict[TaskKind, str] = {}
+        found = [
+            each for each in found if words.fit(each.id, each.run.worker, _kind(each, kinds), _state(each, now)[0])
+        ]
     key = _KEYS[asked.sort] if asked.sort >= 0 else None
     return part_of(found, asked.first, asked.rows, key, descending=asked.descending)
+
+
+def _kind(task: TaskState, kinds: dict[TaskKind, str]) -> str:
+    """Return the name and the queue of a task, made once for all tasks of its kind."""
+    text = kinds.get(task.kind)
+    if text is None:
+        text = kinds[task.kind] = f"{task.name} {task.queue}"
+    return text
 
 
 def _row(task: TaskState, now: float) -> Row:
