@@ -21,9 +21,6 @@ from journeyman.tasks import Broker, Message
 QUEUES: Final = 10
 LINES, COLUMNS = 48, 160
 START_SECONDS_MAX: Final = 120.0
-# The screen comes to rest before it is measured: it has drawn what its first look at the journal brought.
-REST_SECONDS: Final = 5.0
-WINDOW_SECONDS: Final = 10.0
 _SHOWN: Final = b"alive"  # a word of the overview
 
 
@@ -42,8 +39,9 @@ def idle(bench: Bench) -> list[Figure]:
         with _screen(url) as screen:
             screen.wait_for(_SHOWN)
             shown_after = time.perf_counter() - begun
-            screen.rest(REST_SECONDS)
-            shares = [screen.share(WINDOW_SECONDS) for _ in range(bench.size.few_rounds)]
+            # It has drawn then what its first look at the journal brought.
+            screen.rest(bench.size.idle_seconds)
+            shares = [screen.share(bench.size.idle_seconds) for _ in range(bench.size.few_rounds)]
     spread = Spread.of(shares)
     bar = Target("share of a core", "at most", 2.0, spread.median, "%")
     facts = {"first_frame_seconds": round(shown_after, 2)}
