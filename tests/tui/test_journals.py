@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Never
 
 import journeyman as jm
 import pytest
@@ -87,8 +88,9 @@ async def test_screen_stays_responsive_while_the_journal_is_slow(shop_file: Path
     """Nothing that the screen waits for is a read of the journal: its thread may be stuck, and keys still work."""
 
     class Slow(AsyncJournal):
-        async def open(self) -> object:  # type: ignore[override]  # never returns
+        async def open(self) -> Never:
             await asyncio.Event().wait()
+            raise AssertionError("the wait has no end")
 
     app = TopApp("slow", lambda: Slow(f"sqlite:///{shop_file}"), Options(BY), Clock(NOW))
     async with app.run_test(size=(100, 30)) as pilot:
