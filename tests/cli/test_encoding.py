@@ -27,7 +27,7 @@ CALLS = [
     *(("export", "….jsonl"), ("import", "….jsonl"), ("backup", "copy.db"), ("restore", "copy.db", "--force")),
 ]
 # Commands that run until they are stopped: other tests of them start processes.
-LASTING = {"worker", "thread-pool", "process-pool", "scheduler", "serve", "demo"}
+LASTING = {"worker", "thread-pool", "process-pool", "scheduler", "serve", "demo", "top"}
 
 NEXT = "//"  # ends the arguments of a command
 FORKS = """
