@@ -126,6 +126,6 @@ async def submissions_of(log: Log, tasks: Iterable[TaskState]) -> dict[str, Subm
     for partition, offsets in places.items():
         for row in (await rows_at(log, partition, sorted(offsets))).values():
             said = submissions.read(row)
-            if said is not None and said.name == names.SUBMITTED:  # close records are read together with others
+            if said is not None and said.name == names.SUBMITTED:
                 found[said.context.task] = said.context
     return found

@@ -12,13 +12,15 @@ from ..limits import INDEX_GAP_EVENTS_MAX
 async def rows_at(log: Log, partition: int, offsets: Iterable[int]) -> dict[int, bytes]:
     """Return the records at these positions that the log still holds; close ones are read together."""
     found: dict[int, bytes] = {}
-    for begin, end in _runs(sorted(offsets)):
+    wanted = {*offsets}
+    for begin, end in _runs(sorted(wanted)):
         try:
             pages = await log.read({partition: begin}, end - begin)
         except HistoryTruncated:
             continue
         for page in pages:
-            found.update(zip(page.offsets, page.rows, strict=True))
+            rows = zip(page.offsets, page.rows, strict=True)
+            found.update((offset, row) for offset, row in rows if offset in wanted)
     return found
 
 

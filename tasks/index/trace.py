@@ -151,7 +151,7 @@ async def read_trace(
     found = {offset: each for offset, each in said.items() if each is not None}
     endings = [at for at in _endings(found, snapshot, end, before) if at not in found]
     for offset, row in (await rows_at(log, snapshot.partition, endings)).items():
-        if offset in endings and (ending := fact(row)) is not None:
+        if (ending := fact(row)) is not None:
             rows[offset], found[offset] = row, ending
     if journal is not None and any(each.name == names.SUBMITTED and each.context.after >= 0 for each in found.values()):
         await _expect(journal, trace, found, rows, {} if successes is None else successes)

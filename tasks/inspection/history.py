@@ -213,7 +213,7 @@ async def hosts_of(log: Log, snapshot: IndexSnapshot, workers: Iterable[str]) ->
     joined = {row.joined: worker for worker in workers for row in snapshot.sessions_of(worker) if row.joined != NOWHERE}
     hosts: dict[str, str] = {}
     for offset, row in (await rows_at(log, snapshot.partition, joined)).items():
-        said = fact(row) if offset in joined else None
+        said = fact(row)
         if said is not None and said.name == names.JOINED and said.context.host:
             hosts[joined[offset]] = said.context.host
     return hosts

@@ -217,6 +217,15 @@ def test_chain_goes_on_with_the_result(post: Post, join: Any, submit: Any, broke
     assert second["previous_message_uuid"] == first["task"]
 
 
+def test_claims_with_tasks_of_others_between_them_are_described(
+    post: Post, join: Any, submit: Any, broker: jm.Broker
+) -> None:
+    for number in range(3):
+        submit(number)
+        broker.submit(jm.Message("unheard-of"))
+    assert [task["args"] for task in claimed(post, join(), limit=3)] == [[0], [1], [2]]
+
+
 def test_silent_worker_loses_its_claim_to_another(post: Post, join: Any, submit: Any) -> None:
     submit()
     silent, other = join(lease_ms=LEASE_MS), join(lease_ms=LEASE_MS)
