@@ -1,11 +1,14 @@
 """The files of the page as a browser and a program get them."""
 
 import re
+from pathlib import Path
 
 import httpx2
+import pytest
 from journeyman.service.page.files import page_files
 from journeyman.service.page.limits import PAGE_BYTES_MAX
-from support.service import client
+from support.service import client, service_process
+from support.waiting import wait_until
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"}
 
@@ -51,6 +54,13 @@ def test_policy_permits_only_files_of_the_page(address: str) -> None:
     assert "require-trusted-types-for 'script'" in policy
 
 
+def test_no_text_of_the_page_spans_several_lines() -> None:
+    """Indentation is left out of what is sent, and must not be part of a text."""
+    for name, file in page_files().files.items():
+        for line in file.body.decode().splitlines():
+            assert not name.endswith(".js") or line.replace('"`"', "").count("`") % 2 == 0, f"{name}: {line}"
+
+
 def test_whole_page_is_small() -> None:
     assert sum(len(file.body) for file in page_files().files.values()) <= PAGE_BYTES_MAX
 
@@ -71,3 +81,13 @@ def test_key_says_what_it_permits(locked_address: str, address: str) -> None:
     assert said(locked_address, "a-key-that-only-reads").json() == {"needed": True, "name": "page", "scopes": ["read"]}
     assert said(locked_address, "a-key-that-was-never-made").status_code == 401
     assert said(address, None).json()["needed"] is False
+
+
+def test_serve_opens_the_page_in_a_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser, opened = tmp_path / "browser", tmp_path / "opened"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}.part && mv {opened}.part {opened}\n')
+    browser.chmod(0o755)
+    monkeypatch.setenv("BROWSER", str(browser))
+    with service_process(f"sqlite:///{tmp_path}/shop.db", "--open") as served:
+        wait_until(opened.exists, "the browser to be told the address", 60.0)
+        assert opened.read_text().strip() == served.address

@@ -87,7 +87,7 @@ function attention({ waiting_for_nobody: orphans, newest_dead_letters: letters, 
   return lines.length > 0 && h("section", { class: "panel attention" }, h("h2", null, "Needs attention"), h("ul", null, lines));
 }
 
-const IDLE = { ready: 0, delayed: 0, claimed: 0, dead: 0, oldest_seconds: null, workers: null, paused_since: null };
+export const IDLE = { ready: 0, delayed: 0, claimed: 0, dead: 0, oldest_seconds: null, workers: null, paused_since: null };
 
 export function queueTable(queues, as_of, over) {
   const series = new Map((over?.queues ?? []).map((each) => [each.queue, each]));

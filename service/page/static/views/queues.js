@@ -8,7 +8,7 @@ import { may } from "../service.js";
 import { reference, time } from "../times.js";
 import { known, trends } from "../trends.js";
 import { count, facts, panel, state, taskLink, workerLink } from "../words.js";
-import { charts, queueTable } from "./overview.js";
+import { charts, IDLE, queueTable } from "./overview.js";
 
 export const queues = {
   path: "queues",
@@ -38,7 +38,7 @@ export const queue = {
     const list = (visit.state.list ??= taskList(visit, { queue, state: shown }));
     visit.state.get = visit.get;
     trends(visit, { queue });
-    const [line] = await Promise.all([visit.get(`queues/${encodeURIComponent(queue)}`), list.begin()]);
+    const [line] = await Promise.all([lineOf(visit, queue), list.begin()]);
     return { line, list, shown, at: reference() };
   },
   touches: (event) => event.name.startsWith("task.") || event.name.startsWith("queue.") || event.name === "worker.joined" || event.name === "worker.left" || event.name === "worker.expired",
@@ -57,6 +57,13 @@ export const queue = {
     list.element(),
   ],
 };
+
+// A queue without tasks and pauses has no line; among very many queues it is asked for by its name.
+async function lineOf(visit, name) {
+  const { queues, next } = await visit.get("queues", { limit: 1_000 });
+  const found = queues.find((each) => each.name === name);
+  return found ?? (next ? visit.get(`queues/${encodeURIComponent(name)}`) : { ...IDLE, name });
+}
 
 function pauseButton({ name, paused_since: since }, visit) {
   const paused = since !== null;
