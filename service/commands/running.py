@@ -81,6 +81,10 @@ class Commands:
                     await self._follow()
                 except JournalError:
                     await anyio.sleep(FOLLOW_AGAIN_SECONDS)
+                except Exception:  # the commands are read anew; the service goes on
+                    logger.exception("the events of commands could not be followed")
+                    self._replica, self._ready = None, anyio.Event()
+                    await anyio.sleep(FOLLOW_AGAIN_SECONDS)
 
     async def _follow(self) -> None:
         journal = self._backend.journal
@@ -171,9 +175,9 @@ class Commands:
         outcome, error = "interrupted", None
         try:
             outcome = await self._act_on_all(command)
-        except (JournalError, ValueError) as failure:
+        except Exception as failure:  # whatever it is, the service goes on and says how far the command came
             outcome, error = "failed", type(failure).__name__
-            logger.warning("the command %s has failed: %s", command.id, failure)
+            logger.warning("the command %s has failed", command.id, exc_info=failure)
         finally:
             with anyio.move_on_after(COMMAND_END_SECONDS, shield=True):
                 await self._end(command, outcome, error)

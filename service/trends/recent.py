@@ -1,5 +1,6 @@
 """Keeps the trends of the last hour current, from the first time a caller asks until none has asked for a while."""
 
+import logging
 import time
 from typing import NamedTuple
 
@@ -23,6 +24,8 @@ from ..limits import (
 )
 from ..problems import Problem
 
+logger = logging.getLogger(__name__)
+
 
 class RecentTrends:
     """The trends of the last `TREND_RECENT_SECONDS`: read from the journal once, and then kept by its live events.
@@ -45,6 +48,9 @@ class RecentTrends:
             try:
                 await self._follow()
             except JournalError:
+                await anyio.sleep(FOLLOW_AGAIN_SECONDS)
+            except Exception:  # the trends are read anew; the service goes on
+                logger.exception("the trends could not be followed")
                 await anyio.sleep(FOLLOW_AGAIN_SECONDS)
 
     async def _follow(self) -> None:

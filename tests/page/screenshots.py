@@ -32,8 +32,8 @@ SHOTS = (
     Shot("page-tasks", "/tasks"),
     Shot("page-queue", "/queues/orders?state=failed"),
     Shot("page-past", "/?at=PAST", dark=True),
-    Shot("page-events", "/events"),
     Shot("page-dead-letters", "/dead-letters"),
+    Shot("page-events", "/events"),
     Shot("page-narrow", "/", width=390, height=844),
 )
 

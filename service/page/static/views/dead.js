@@ -3,8 +3,9 @@
 import { bulk } from "../bulk.js";
 import { acting, confirm } from "../asking.js";
 import { h } from "../dom.js";
+import { filterForm, filterOf } from "../filter.js";
 import { List } from "../list.js";
-import { change, link } from "../router.js";
+import { link } from "../router.js";
 import { may } from "../service.js";
 import { span, time } from "../times.js";
 import { count, empty, facts, json, panel, queueLink, shortId, taskLink, workerLink } from "../words.js";
@@ -17,7 +18,6 @@ const MOVES = new Set(["task.failed", "task.rejected", "task.requeued", "task.pu
 const REQUEUED = "They run again, their attempts forgotten.";
 const PURGED = "They are given up for good and cannot be requeued. Their history stays.";
 
-const filterOf = (query) => Object.fromEntries(FIELDS.map(([name]) => [name, query[name]]).filter((each) => each[1]));
 // The same filter as a command takes it.
 const forCommand = ({ task, since, until, ...others }) => ({ ...others, name: task, failed_since: since, failed_until: until });
 
@@ -27,7 +27,7 @@ export const deadLetters = {
   group: "dead-letters",
   nav: ["Dead letters", "g d"],
   async load(visit) {
-    const list = (visit.state.list ??= letters(visit, filterOf(visit.query)));
+    const list = (visit.state.list ??= letters(visit, filterOf(FIELDS, visit.query)));
     visit.state.get = visit.get;
     await list.begin();
     return { list };
@@ -36,19 +36,12 @@ export const deadLetters = {
   draw: ({ list }, visit) => [
     h("div", { class: "title" }, h("h1", null, "Dead letters"),
       may("admin") && visit.moment === null && h("div", { class: "acts" },
-        h("button", { type: "button", key: "requeue", onclick: () => bulk({ action: "requeue", verb: "Requeue", things: "dead letters", words: REQUEUED, filter: forCommand(filterOf(visit.query)) }) }, "Requeue all that match"),
-        h("button", { type: "button", key: "purge", class: "danger", onclick: () => bulk({ action: "purge", verb: "Purge", things: "dead letters", words: PURGED, filter: forCommand(filterOf(visit.query)), isDanger: true }) }, "Purge all that match"))),
-    fields(visit),
+        h("button", { type: "button", key: "requeue", onclick: () => bulk({ action: "requeue", verb: "Requeue", things: "dead letters", words: REQUEUED, filter: forCommand(filterOf(FIELDS, visit.query)) }) }, "Requeue all that match"),
+        h("button", { type: "button", key: "purge", class: "danger", onclick: () => bulk({ action: "purge", verb: "Purge", things: "dead letters", words: PURGED, filter: forCommand(filterOf(FIELDS, visit.query)), isDanger: true }) }, "Purge all that match"))),
+    filterForm(FIELDS, visit, "dead-letters"),
     list.element(),
   ],
 };
-
-function fields({ query }) {
-  const set = (event) => change({ [event.target.name]: event.target.value.trim() }, { push: true });
-  return h("form", { class: "filter", onsubmit: (event) => event.preventDefault() },
-    FIELDS.map(([name, words, hint]) => h("label", { key: name }, h("span", null, words), h("input", { name, value: query[name] ?? "", placeholder: hint, autocomplete: "off", spellcheck: "false", onchange: set }))),
-    Object.keys(filterOf(query)).length > 0 && h("a", { class: "button", key: "clear", href: link(["dead-letters"]) }, "Clear"));
-}
 
 function letters(visit, filter) {
   return new List({

@@ -1,10 +1,13 @@
 // The events, the newest first, by a filter; live ones arrive by the service's own stream.
 
 import { h } from "../dom.js";
+import { filterForm } from "../filter.js";
 import { List } from "../list.js";
-import { change, link } from "../router.js";
+import { link } from "../router.js";
 import { time } from "../times.js";
 import { json, shortId, taskLink, workerLink } from "../words.js";
+
+const FIELDS = [["topic", "Topic", "task, worker.expired"], ["key", "Key", "the id of a task"]];
 
 export const events = {
   path: "events",
@@ -35,7 +38,7 @@ export const events = {
   },
   touches: (event, { query: { topic, key } }) =>
     (!topic || event.name === topic || event.name.startsWith(`${topic}.`)) && (!key || event.key === key),
-  draw: ({ list, opened }, visit) => [h("h1", null, "Events"), filter(visit), list.element(), opened && whole(visit, opened)],
+  draw: ({ list, opened }, visit) => [h("h1", null, "Events"), filterForm(FIELDS, visit, "events"), list.element(), opened && whole(visit, opened)],
 };
 
 const place = (event) => `${event.partition}:${event.offset}`;
@@ -69,9 +72,3 @@ function whole(visit, event) {
     h("form", { method: "dialog" }, h("button", null, "Close")));
 }
 
-function filter({ query }) {
-  const set = (event) => change({ [event.target.name]: event.target.value.trim() }, { push: true });
-  const fields = [["topic", "Topic", "task, worker.expired"], ["key", "Key", "the id of a task"]];
-  return h("form", { class: "filter", onsubmit: (event) => event.preventDefault() },
-    fields.map(([name, words, hint]) => h("label", { key: name }, h("span", null, words), h("input", { name, value: query[name] ?? "", placeholder: hint, autocomplete: "off", spellcheck: "false", onchange: set }))));
-}

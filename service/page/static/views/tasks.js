@@ -2,7 +2,8 @@
 
 import { bulk } from "../bulk.js";
 import { h } from "../dom.js";
-import { change, link } from "../router.js";
+import { filterForm, filterOf } from "../filter.js";
+import { link } from "../router.js";
 import { may } from "../service.js";
 import { count } from "../words.js";
 import { taskList } from "./queues.js";
@@ -23,7 +24,7 @@ export const tasks = {
   group: "tasks",
   nav: ["Tasks", "g t"],
   async load(visit) {
-    const filter = filterOf(visit.query);
+    const filter = filterOf(FIELDS, visit.query);
     const list = (visit.state.list ??= taskList(visit, { ...filter, state: visit.query.state }));
     visit.state.get = visit.get;
     countAll(visit, filter);
@@ -36,7 +37,7 @@ export const tasks = {
       visit.moment === null && h("div", { class: "acts" },
         may("submit") && h("a", { class: "button", key: "submit", href: link(["submit"]) }, "Submit a task"),
         may("admin") && offers(visit))),
-    fields(visit),
+    filterForm(FIELDS, visit, "tasks", { state: visit.query.state }),
     states(visit),
     list.element(),
   ],
@@ -56,13 +57,8 @@ function offers({ query }) {
   const things = { failed: "dead letters", ready: "waiting tasks", claimed: "running tasks" }[query.state];
   return (BULK[query.state] ?? []).map(([action, verb, words, isDanger]) => h("button", {
     type: "button", key: action, class: isDanger ? "danger" : "",
-    onclick: () => bulk({ action, verb, things, words, isDanger, filter: { ...filterOf(query), state: query.state } }),
+    onclick: () => bulk({ action, verb, things, words, isDanger, filter: { ...filterOf(FIELDS, query), state: query.state } }),
   }, `${verb} all that match`));
-}
-
-// The filter that an address names, without the state.
-export function filterOf(query) {
-  return Object.fromEntries(FIELDS.map(([name]) => [name, query[name]]).filter((each) => each[1]));
 }
 
 // Counts what matches the filter, page by page; until all is counted the numbers say "or more".
@@ -93,11 +89,4 @@ function states({ query, state: { counts } }) {
     return h("a", { key: name, href: link(["tasks"], { ...query, state: name }), "aria-current": (query.state ?? "") === name ? "true" : null },
       words, counts && h("span", { class: "amount" }, count(number ?? 0), !counts.isWhole && "+"));
   }));
-}
-
-function fields({ query }) {
-  const set = (event) => change({ [event.target.name]: event.target.value.trim() }, { push: true });
-  return h("form", { class: "filter", onsubmit: (event) => event.preventDefault() },
-    FIELDS.map(([name, words, hint]) => h("label", { key: name }, h("span", null, words), h("input", { name, value: query[name] ?? "", placeholder: hint, autocomplete: "off", spellcheck: "false", onchange: set }))),
-    Object.keys(filterOf(query)).length > 0 && h("a", { class: "button", key: "clear", href: link(["tasks"], { state: query.state }) }, "Clear"));
 }
