@@ -32,7 +32,10 @@ LONGEST: Final = frozenset(
         "test_kafka_cluster.py",
         "test_kafka_faults.py",
         "test_kafka_three_brokers.py",
+        "test_http_log.py",
         "test_interrupted.py",
+        "test_kafka.py",
+        "test_sqlite_interrupts.py",
     }
 )
 
@@ -82,6 +85,13 @@ def kafka_cluster(kafka_can_run: None) -> Iterator[KafkaCluster]:
     """One real broker for the whole run."""
     with KafkaCluster(nodes=1) as cluster:
         yield cluster
+
+
+@pytest.fixture
+def soon_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process a Kafka that does not answer is given up soon."""
+    for module in ("log", "topic"):
+        monkeypatch.setattr(f"journeyman.journal.kafka.{module}.KAFKA_OPEN_SECONDS_MAX", 1.0)
 
 
 @pytest.fixture

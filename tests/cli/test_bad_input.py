@@ -129,7 +129,7 @@ class TestTheWorldSaysNo:
 
 
 @pytest.mark.parametrize("command", [["worker", "shop.tasks"], ["tail"]])
-def test_missing_broker_is_named(refused: Run, command: list[str]) -> None:
+def test_missing_broker_is_named(refused: Run, command: list[str], soon_away: None) -> None:
     with socket.socket() as silent:  # bound and not listening: no other program takes the port
         silent.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{silent.getsockname()[1]}"

@@ -70,7 +70,7 @@ def test_redaction_leaves_no_part_of_a_password(secret: str) -> None:
         assert not shows(redacted(form.format(secret)), secret)
 
 
-def test_unreachable_cluster_is_named_without_the_password(caplog: pytest.LogCaptureFixture) -> None:
+def test_unreachable_cluster_is_named_without_the_password(caplog: pytest.LogCaptureFixture, soon_away: None) -> None:
     caplog.set_level(logging.DEBUG)
     secret = "S3CRET/PASS#WORD"
     url = f"kafka://ada:{quote(secret, safe='')}@127.0.0.1:1/shop?sasl=PLAIN"

@@ -138,7 +138,7 @@ def test_loop_runs_on_while_a_result_is_awaited(url: str, untold: None) -> None:
     asyncio.run(main())
 
 
-def test_loop_runs_on_while_kafka_is_away(untold: None) -> None:
+def test_loop_runs_on_while_kafka_is_away(untold: None, soon_away: None) -> None:
     """And what is awaited ends, however it is asked and when it is cancelled."""
 
     async def main() -> None:
@@ -221,6 +221,10 @@ def test_synchronous_wait_in_a_loop_is_logged_once(url: str, asked: str, untold:
 _SUBMIT = """
 import asyncio, sys
 import journeyman as jm
+
+from journeyman.journal.kafka import log, topic
+
+log.KAFKA_OPEN_SECONDS_MAX = topic.KAFKA_OPEN_SECONDS_MAX = 1.0
 
 @jm.task(jm.Broker(sys.argv[1]))
 def add(left: int, right: int) -> int:
