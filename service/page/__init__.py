@@ -1,1 +1,1 @@
-"""The page on which people look at the queue: files that the service sends as they are; no step builds them."""
+"""The page on which people look at the queue: static files, which no step builds; only comments are left out."""
