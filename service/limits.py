@@ -215,6 +215,8 @@ assert 2 * TOPCHEF_SCHEMA_BYTES_MAX < EVENT_BYTES_MAX, "both schemas of a servic
 # The window that is kept for charts, and the width of its buckets, in seconds.
 TREND_RECENT_SECONDS: Final = 3_600.0
 TREND_WIDTH_SECONDS: Final = 60.0
+# A caller that asks for this window has read its clock up to so many seconds before.
+TREND_SLACK_SECONDS: Final = 60.0
 # It is given up once no caller has asked for it for so many seconds.
 TREND_IDLE_SECONDS: Final = 900.0
 # How long a request waits until it has been read, in seconds.

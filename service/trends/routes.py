@@ -1,7 +1,7 @@
 """GET /trends: what happened over time, as columns for charts."""
 
 import time
-from typing import Annotated, Final
+from typing import Annotated
 
 import anyio.lowlevel
 from litestar import Response, get
@@ -22,6 +22,7 @@ from ..limits import (
     TREND_QUEUES,
     TREND_QUEUES_LISTED_MAX,
     TREND_RECENT_SECONDS,
+    TREND_SLACK_SECONDS,
     TREND_WIDTH_SECONDS,
 )
 from ..problems import Problem
@@ -77,7 +78,11 @@ async def show_trends(
         (past_of(text, name, now) for text, name in ((until, "until"), (as_of, "as_of")) if text is not None), now
     )
     begin = end - TREND_RECENT_SECONDS if since is None else moment_of(since, "since", now)
-    if end == now and width in (None, TREND_WIDTH_SECONDS) and begin >= now - TREND_RECENT_SECONDS - _SLACK:
+    if (
+        end == now
+        and width in (None, TREND_WIDTH_SECONDS)
+        and begin >= now - TREND_RECENT_SECONDS - TREND_SLACK_SECONDS
+    ):
         said = await recent.trends()
         trends, cursor, at, begun = said
         return await _answer(trends, cursor, at, begun, queue, queues)
@@ -85,10 +90,6 @@ async def show_trends(
     await _refuse_too_much(backend, begin, end, step)
     found = await read_apart(backend.journal, begin, end, step)
     return await _answer(found.view.trends, str(found.cursor), end, found.begun, queue, queues)
-
-
-# A caller that asks for the last hour has taken the time a little earlier, in seconds.
-_SLACK: Final = 60.0
 
 
 def _width(begin: float, end: float) -> float:
