@@ -13,7 +13,7 @@ from journeyman.cli.app import application
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 # Those that run until they are stopped: what they print is for people; a worker's log is configured by itself.
-RUNNING = {"worker", "thread-pool", "process-pool", "scheduler", "serve", "demo"}
+RUNNING = {"worker", "thread-pool", "process-pool", "scheduler", "serve", "demo", "top"}
 
 
 def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
@@ -38,8 +38,8 @@ def test_every_command_that_answers_takes_json() -> None:
 def test_every_command_takes_a_journal_and_a_log_level() -> None:
     for name, command in ALL.items():
         options = {option for parameter in command.params for option in parameter.opts}
-        assert name in {"demo", "restore"} or "--journal" in options, name
-        assert name == "demo" or "--log-level" in options, name
+        assert name in {"demo", "init", "restore"} or "--journal" in options, name
+        assert name in {"demo", "init"} or "--log-level" in options, name
 
 
 @pytest.mark.parametrize(

@@ -266,6 +266,8 @@ def test_sigterm_ends_running_tasks_and_gives_back_the_rest(yard: Yard) -> None:
 
     worker.terminate()
     wait_until(lambda: "draining" in yard.log(worker), "the worker to drain")
+    for message in behind:
+        yard.reached(message, State.READY)
     yard.let("a")
 
     assert yard.ended(worker) == 0

@@ -96,8 +96,8 @@ def test_news_do_not_wake_a_loop_waiting_for_its_append(tmp_path: Path, monkeypa
                 door.set()
                 ended = [lane.executor for lane in worker._lanes]
                 await reached(
-                    lambda: not any(executor.running or executor.outcomes for executor in ended),
-                    "their outcomes' append",
+                    lambda: worker._is_committing and not any(executor.running for executor in ended),
+                    "both to have ended, and the append of an outcome to be under way",
                 )
                 notifier = Notifier(listener_directories(str(path)))
                 notifier.notify()
