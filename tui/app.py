@@ -10,7 +10,6 @@ from typing import ClassVar, Final, NamedTuple
 from textual.app import App, ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.events import Resize
 from textual.message import Message
 from textual.theme import BUILTIN_THEMES
 from textual.widgets import Input
@@ -160,9 +159,9 @@ class TopApp(App[Exception | None]):
         """Say where the cursor is."""
         self._draw_lines()
 
-    def on_resize(self, _event: Resize) -> None:
+    def on_page_resized(self) -> None:
         """Draw for another size."""
-        self.call_after_refresh(self._draw)
+        self._draw()
 
     # -- frames ------------------------------------------------------------------------------------------------------
 

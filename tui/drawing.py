@@ -59,9 +59,16 @@ class Page(ScrollView, can_focus=True):
 
     DEFAULT_CSS: ClassVar[str] = "Page { height: 1fr; width: 1fr; overflow-x: hidden; overflow-y: auto; }"
 
+    class Resized(Message):
+        """The page has another size, so its lines are to be laid out anew."""
+
     def __init__(self, id: str) -> None:  # noqa: A002  # the library's name of it
         super().__init__(id=id)
         self._lines: Sequence[Line] = ()
+
+    def on_resize(self, _event: Resize) -> None:
+        """Say so."""
+        self.post_message(self.Resized())
 
     def show(self, lines: Sequence[Line]) -> None:
         """Show these lines; the place to which the page is scrolled stays."""

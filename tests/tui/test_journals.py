@@ -17,6 +17,13 @@ from textual.widgets import Input
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture(autouse=True)
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An outage is noticed soon."""
+    monkeypatch.setattr(following, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(following, "ANSWER_SECONDS_MAX", 0.5)
+
+
 @pytest.fixture(scope="module")
 def shop_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The hour of the shop in a file."""
@@ -43,9 +50,7 @@ async def test_screen_shows_a_file_and_its_service_alike(shop_file: Path) -> Non
     assert behind == await content(f"sqlite:///{shop_file}")
 
 
-async def test_screen_outlives_its_service(shop_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "LOOK_SECONDS", 0.2)
-    monkeypatch.setattr(following, "ANSWER_SECONDS_MAX", 0.5)
+async def test_screen_outlives_its_service(shop_file: Path) -> None:
     url = f"sqlite:///{shop_file}"
     with service_process(url) as served:
         port = int(served.address.rpartition(":")[2])
