@@ -1,6 +1,7 @@
 """Follow the journal: the state as it is, from the moment on at which the screen first asks for it."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from ..consumers.views.replica import Replica
@@ -37,15 +38,21 @@ class Following:
         if self._answering is None:
             standing = await read_standing(self._journal, None, self._clock(), progress)
             self._replica = Replica(self._journal, standing.view, standing.cursor)
-            await self._replica.catch_up()
             self._answering = Answering(self._journal, standing, self._replica)
         if self._task is None and self._held_at is None:
+            await self._catch_up()
             loop = asyncio.get_running_loop()
             self._task = loop.create_task(self._follow(), name="journeyman-top-follow")
             self._probe = loop.create_task(self._look(), name="journeyman-top-look")
         self._answered = self._applied()
         self._answering.standing.view.trends.slide(self.now())
         return self._answering
+
+    async def _catch_up(self) -> None:
+        """Apply what has come meanwhile, so that no old state is shown as the present, unless the journal is away."""
+        assert self._replica is not None, "it is made before it catches up"
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._replica.catch_up(), ANSWER_SECONDS_MAX)
 
     def now(self) -> float:
         """Return the time of the present: that at which it was held, if it is."""
