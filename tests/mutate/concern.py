@@ -50,6 +50,7 @@ CONCERNS: Final = (
     Concern("workers/scheduling/*.py", _SCHEDULING, worlds=6),
     Concern("workers/loop/*.py", _LOOP, worlds=6),
     Concern("workers/executors/**/*.py", _EXECUTORS),
+    Concern("workers/timed_queue.py", ("workers/test_timed_queue.py",)),
     Concern("journal/sqlite/*.py", _SQLITE),
     Concern("journal/tails/s*.py", ("journal/test_shared_tail.py", "journal/test_journal.py")),
     Concern("consumers/*.py", _CONSUMERS),
