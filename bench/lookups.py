@@ -34,10 +34,10 @@ _ROW: Final = "SELECT * FROM tasks WHERE key = ?"
 # The peak comes from Linux: the figure of `getrusage` begins with that of the process which started this one.
 _ASK: Final = """
 import sys, time
-import journeyman as jm
+from journeyman import Journal, StatusTracker
 begun = time.perf_counter()
-with jm.Journal(sys.argv[1]) as journal:
-    jm.StatusTracker(journal).get(sys.argv[2])
+with Journal(sys.argv[1]) as journal:
+    StatusTracker(journal).get(sys.argv[2])
     took = (time.perf_counter() - begun) * 1_000
 with open("/proc/self/status") as status:
     print(took, next(line.split()[1] for line in status if line.startswith("VmHWM")))

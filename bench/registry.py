@@ -25,6 +25,7 @@ from journeyman.bench import (
     stream,
     terminal,
     together,
+    tracked,
     waiting,
     workforce,
 )
@@ -67,6 +68,7 @@ MEASUREMENTS: Final = (
     Measurement(
         "service-jobs", "jobs of a service over HTTP, and its idle queue, beside a bare route", services.embedded
     ),
+    Measurement("tracker", "/tracker with many active requests, beside a bare route; its memory", tracked.embedded),
     Measurement("first-paint", "the page in a browser with a long backlog, beside a bare route", first_paint.embedded),
     Measurement("top", "what the terminal screen costs while nothing happens", terminal.idle),
     Measurement("takeover", "how soon a killed worker's task is claimed by another", workforce.takeover),
