@@ -2,26 +2,23 @@
 
 import asyncio
 import inspect
-import logging
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 from uuid import UUID
 
 from . import calls
 from .errors import ProcessingError, ValidationError
 from .exchange import Call, Pause, drive_async
 from .limits import CHECK_IN_SECONDS_DEFAULT, LEASE_MS_DEFAULT, RECONNECT_SECONDS, REQUEST_SECONDS_DEFAULT
-from .listening import FINAL, RENEWAL_FRACTION, Assignment, Check, Listening, Run, queued
+from .listener_base import LOG, ListenerBase
+from .listening import FINAL, RENEWAL_FRACTION, Assignment, Check, Run, queued
 from .transport import AsyncTransport
 from .validator import Validator
 
-_LOG: Final = logging.getLogger("journeyman.topchef")
 
-
-class AsyncServiceListener(ABC):
+class AsyncServiceListener(ListenerBase):
     """Runs the jobs of the service `service_id`, one after the other: subclass it, and implement `run`.
 
     `run` is a coroutine function, or a plain one, which runs in a thread. The parameters are those of
@@ -41,27 +38,20 @@ class AsyncServiceListener(ABC):
         validator: Validator.AbstractValidator | None = None,
         lease_ms: int = LEASE_MS_DEFAULT,
     ) -> None:
-        self.address = address
-        self.id = str(service_id)
-        self.timeout = timeout
         self._transport = _transport(address, http_library, api_key, request_timeout)
-        self._validator = validator
-        self._on_error = on_error
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._listening = Listening(
+        super().__init__(
+            address,
+            service_id,
+            timeout,
             self._transport.server,
-            self.id,
             lease_ms,
-            checks=validator is not None or type(self).validate_schema is not AsyncServiceListener.validate_schema,
+            validator,
+            on_error,
+            checks=type(self).validate_schema is not AsyncServiceListener.validate_schema,
             is_stopping=self._stopping.is_set,
-            on_error=self.on_error,
         )
-
-    @abstractmethod
-    def run(self, parameters: Any) -> Any:
-        """Process a job's parameters and return its result, both JSON. An exception ends the job with ERROR."""
-        raise NotImplementedError
 
     @classmethod
     async def new_service(
@@ -108,14 +98,6 @@ class AsyncServiceListener(ABC):
             await self._transport.run(calls.validate(instance, schema))
         elif not self._validator.does_instance_match_schema(instance, schema):
             raise ValidationError("the instance does not match the schema")
-
-    def on_error(self, error: Exception) -> None:
-        """Take note of an error with which the listener goes on; its notes name the job."""
-        if self._on_error is not None:
-            self._on_error(error)
-        else:
-            notes = "; ".join(getattr(error, "__notes__", ()))
-            _LOG.error("the listener of the service %s: %s (%s)", self.id, error, notes, exc_info=error)
 
     def start(self, should_poll: bool = True) -> Self:
         """Run jobs in a task of the running loop, until `stop`; another task checks in if `should_poll`."""
@@ -219,7 +201,7 @@ class AsyncServiceListener(ABC):
                 await self.check_in()
                 pause = interval
             except Exception as error:
-                _LOG.warning("the lease of a job of the service %s was not renewed: %s", self.id, error)
+                LOG.warning("the lease of a job of the service %s was not renewed: %s", self.id, error)
                 pause = min(interval, RECONNECT_SECONDS)
 
 

@@ -1,13 +1,11 @@
 """`ServiceListener`: runs the jobs of a service, in a thread of the program that subclasses it."""
 
-import logging
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 from uuid import UUID
 
 from . import calls
@@ -15,15 +13,14 @@ from .errors import NetworkError, ValidationError
 from .exchange import Call, Pause, Request, drive
 from .library import HTTPLibrary
 from .limits import CHECK_IN_SECONDS_DEFAULT, LEASE_MS_DEFAULT, RECONNECT_SECONDS, REQUEST_SECONDS_DEFAULT
+from .listener_base import LOG, ListenerBase
 from .listener_job import ListenerJob
-from .listening import FINAL, RENEWAL_FRACTION, Assignment, Check, Listening, Run, queued
+from .listening import FINAL, RENEWAL_FRACTION, Assignment, Check, Run, queued
 from .transport import Transport
 from .validator import Validator
 
-_LOG: Final = logging.getLogger("journeyman.topchef")
 
-
-class ServiceListener(ABC):
+class ServiceListener(ListenerBase):
     """Runs the jobs of the service `service_id`: subclass it, and implement `run`.
 
     - `timeout`: how often the service is checked in, in seconds.
@@ -51,29 +48,22 @@ class ServiceListener(ABC):
         validator: Validator.AbstractValidator | None = None,
         lease_ms: int = LEASE_MS_DEFAULT,
     ) -> None:
-        self.address = address
-        self.id = str(service_id)
-        self.timeout = timeout
         self._transport = _transport(address, http_library, api_key, request_timeout)
-        self._validator = validator
-        self._on_error = on_error
         self._stopping = threading.Event()
         self._ended_by: BaseException | None = None
-        self._listening = Listening(
+        super().__init__(
+            address,
+            service_id,
+            timeout,
             self._transport.server,
-            self.id,
             lease_ms,
-            checks=validator is not None or type(self).validate_schema is not ServiceListener.validate_schema,
+            validator,
+            on_error,
+            checks=type(self).validate_schema is not ServiceListener.validate_schema,
             is_stopping=self._stopping.is_set,
-            on_error=self.on_error,
         )
         self.polling_thread = threading.Thread(target=self._ending(self._polling_loop), name="polling", daemon=True)
         self.processing_thread = threading.Thread(target=self._ending(self._processing_loop), name="jobs", daemon=True)
-
-    @abstractmethod
-    def run(self, parameters: Any) -> Any:
-        """Process a job's parameters and return its result, both JSON. An exception ends the job with ERROR."""
-        raise NotImplementedError
 
     @classmethod
     def new_service(
@@ -153,14 +143,6 @@ class ServiceListener(ABC):
             self._transport.run(calls.validate(instance, schema))
         elif not self._validator.does_instance_match_schema(instance, schema):
             raise ValidationError("the instance does not match the schema")
-
-    def on_error(self, error: Exception) -> None:
-        """Take note of an error with which the listener goes on; its notes name the job."""
-        if self._on_error is not None:
-            self._on_error(error)
-        else:
-            notes = "; ".join(getattr(error, "__notes__", ()))
-            _LOG.error("the listener of the service %s: %s (%s)", self.id, error, notes, exc_info=error)
 
     def start(self, should_poll: bool = True) -> Self:
         """Run jobs in a thread, until `stop`, and return the listener; another thread checks in if `should_poll`."""
@@ -247,7 +229,7 @@ class ServiceListener(ABC):
                 loop()
             except BaseException as error:
                 self._ended_by = self._ended_by or error
-                _LOG.error("the listener of the service %s has ended: %s", self.id, error)
+                LOG.error("the listener of the service %s has ended: %s", self.id, error)
             finally:
                 self._stopping.set()
 
@@ -296,7 +278,7 @@ class ServiceListener(ABC):
                 self._transport.run(self._listening.check_in(), over.wait)
                 pause = interval
             except Exception as error:
-                _LOG.warning("the lease of a job of the service %s was not renewed: %s", self.id, error)
+                LOG.warning("the lease of a job of the service %s was not renewed: %s", self.id, error)
                 pause = min(interval, RECONNECT_SECONDS)
 
 
