@@ -14,12 +14,13 @@ from ...journal.async_journal import AsyncJournal
 from ...journal.cursor import Cursor
 from ...journal.event import Event
 from ...journal.event_decoding import readable
-from ...journal.log import Log
+from ...journal.log import Page
 from ...tasks.inspection.as_of import cursor_at
 from ..answers import spoken
 from ..backend import Backend, cursor_of, past_of
+from ..backwards import BackwardsReader, take_newest
 from ..keys import Scope
-from ..limits import LATEST_EVENTS, LATEST_EVENTS_MAX, LIST_EVENTS_MAX, LIST_STEP_EVENTS
+from ..limits import LATEST_EVENTS, LATEST_EVENTS_MAX, LIST_EVENTS_MAX
 from ..problems import Problem
 from .page import ServedEvent, served
 
@@ -83,64 +84,19 @@ async def _latest(
     """Return at most `limit` events before `begin`, and where the next page begins; None at the end of them."""
     log = await journal.open()
     first = (await log.bounds()).first
-    readers = [_Backwards(log, each, first.get(each, 0), offset, holds) for each, offset in begin.items()]
+
+    def select(page: Page) -> list[Event]:
+        events, _ = readable(page.rows, page.partition, page.offsets)
+        return [event for event in events if holds(event)]
+
+    readers = [BackwardsReader(log, each, first.get(each, 0), offset, select) for each, offset in begin.items()]
     found: list[Event] = []
     read = 0
     while len(found) < limit and read < LIST_EVENTS_MAX:
-        heads: list[tuple[Event, _Backwards]] = []
-        for reader in readers:
-            event, count = await reader.peek()
-            read += count
-            if event is not None:
-                heads.append((event, reader))
-        if not heads:
+        event, count = await take_newest(readers, lambda each: (each.timestamp, each.partition))
+        read += count
+        if event is None:
             break
-        event, reader = max(heads, key=lambda each: (each[0].timestamp, each[0].partition))
-        reader.take()
         found.append(event)
     is_over = all(reader.is_over for reader in readers)
     return found, None if is_over else {each.partition: each.end for each in readers}
-
-
-class _Backwards:
-    """Reads the events of one partition that match, the last one first, from `end` (excluded) down to `first`."""
-
-    def __init__(self, log: Log, partition: int, first: int, end: int, holds: Callable[[Event], bool]) -> None:
-        self.partition = partition
-        self.end = end  # what was taken begins here
-        self._log, self._first, self._holds = log, first, holds
-        self._read_from = end
-        self._waiting: list[Event] = []
-
-    async def peek(self) -> tuple[Event | None, int]:
-        """Return the last event that was not taken, None if none is left, and how many events were read for it."""
-        read = 0
-        while not self._waiting and self._read_from > self._first and read < LIST_EVENTS_MAX:
-            begin = max(self._first, self._read_from - LIST_STEP_EVENTS)
-            self._waiting = await self._window(begin, self._read_from)
-            read += self._read_from - begin
-            self._read_from = begin
-        if not self._waiting:
-            self.end = self._read_from
-        return (self._waiting[-1] if self._waiting else None), read
-
-    def take(self) -> None:
-        """Take the event that `peek` has returned."""
-        self.end = self._waiting.pop().offset
-
-    @property
-    def is_over(self) -> bool:
-        """Whether none is left."""
-        return not self._waiting and self._read_from <= self._first
-
-    async def _window(self, begin: int, end: int) -> list[Event]:
-        found: list[Event] = []
-        while begin < end:
-            pages = await self._log.read({self.partition: begin}, end - begin)
-            if not pages:
-                break
-            page = pages[0]
-            events, _ = readable(page.rows, self.partition, page.offsets)
-            found += [event for event in events if event.offset < end and self._holds(event)]
-            begin = page.next_offset
-        return found

@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-import anyio.lowlevel
-
 from ...journal.async_journal import AsyncJournal
-from ...journal.log import Log
+from ...journal.log import Log, Page
 from ...tasks.index.records import rows_at
 from ...tasks.state import names
 from ...tasks.state.state import TaskState
-from ..limits import LIST_EVENTS_MAX, LIST_LOOKUP_EVENTS, LIST_STEP_EVENTS
+from ..backwards import BackwardsReader, take_newest
+from ..limits import LIST_EVENTS_MAX, LIST_LOOKUP_EVENTS
 from .filtering import SubmissionContext, submissions
 
 _MARK: Final = b'"task.submitted"'
@@ -25,56 +24,20 @@ class Submitted(NamedTuple):
     said: SubmissionContext
 
 
-class _Backwards:
-    """Reads the submissions of one partition, the last one first, from `end` (excluded) down to `first`."""
-
-    def __init__(self, log: Log, partition: int, first: int, end: int) -> None:
-        self._log, self.partition, self._first = log, partition, first
-        self.end = end  # what was taken begins here
-        self._read_from = end
-        self._waiting: list[Submitted] = []
-
-    async def peek(self) -> tuple[Submitted | None, int]:
-        """Return the last submission that was not taken, None if none is left, and how many events were read for it."""
-        read = 0
-        while not self._waiting and self._read_from > self._first and read < LIST_EVENTS_MAX:
-            begin = max(self._first, self._read_from - LIST_STEP_EVENTS)
-            self._waiting = await self._window(begin, self._read_from)
-            read += self._read_from - begin
-            self._read_from = begin
-            await anyio.lowlevel.checkpoint()
-        if not self._waiting:
-            self.end = self._read_from
-        return (self._waiting[-1] if self._waiting else None), read
-
-    def take(self) -> None:
-        """Take the submission that `peek` has returned."""
-        self.end = self._waiting.pop().offset
-
-    @property
-    def is_over(self) -> bool:
-        """Whether none is left."""
-        return not self._waiting and self._read_from <= self._first
-
-    async def _window(self, begin: int, end: int) -> list[Submitted]:
-        found: list[Submitted] = []
-        while begin < end:
-            pages = await self._log.read({self.partition: begin}, end - begin)
-            if not pages:
-                break
-            page = pages[0]
-            for offset, row in zip(page.offsets, page.rows, strict=True):
-                said = submissions.read(row) if _MARK in row and offset < end else None
-                if said is not None and said.name == names.SUBMITTED and said.context.task:
-                    found.append(Submitted(said.timestamp, self.partition, offset, said.context))
-            begin = page.next_offset
-        return found
+def _submissions_in(page: Page) -> list[Submitted]:
+    """Return the submissions in a page of the log."""
+    found: list[Submitted] = []
+    for offset, row in zip(page.offsets, page.rows, strict=True):
+        said = submissions.read(row) if _MARK in row else None
+        if said is not None and said.name == names.SUBMITTED and said.context.task:
+            found.append(Submitted(said.timestamp, page.partition, offset, said.context))
+    return found
 
 
 class SubmissionScan:
     """The submissions before `end`, the newest first, until about `LIST_EVENTS_MAX` events were read."""
 
-    def __init__(self, readers: list[_Backwards]) -> None:
+    def __init__(self, readers: list[BackwardsReader[Submitted]]) -> None:
         self._readers = readers
         self._read = 0
 
@@ -86,22 +49,17 @@ class SubmissionScan:
         if since is not None:
             begin = await log.position_at(since)
             first = {each: max(first[each], begin.get(each, 0)) for each in first}
-        return cls([_Backwards(log, each, first.get(each, 0), offset) for each, offset in end.items()])
+        readers = [BackwardsReader(log, each, first.get(each, 0), at, _submissions_in) for each, at in end.items()]
+        return cls(readers)
 
     async def take(self) -> Submitted | None:
         """Return the next submission; None if none is left, or enough events were read."""
         if self._read >= LIST_EVENTS_MAX:
             return None
-        seen: list[tuple[Submitted, _Backwards]] = []
-        for reader in self._readers:
-            newest, count = await reader.peek()
-            self._read += count
-            if newest is not None:
-                seen.append((newest, reader))
-        if not seen:
+        newest, read = await take_newest(self._readers, lambda each: each[:3])
+        self._read += read
+        if newest is None:
             return None
-        newest, reader = max(seen, key=lambda each: each[0][:3])
-        reader.take()
         self._read += 1
         return newest
 

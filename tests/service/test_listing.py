@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from journeyman.consumers import as_of
 from journeyman.journal.cursor import Cursor
+from journeyman.service import backwards
 from journeyman.service.tasks import scanning
 from journeyman.service.tasks.counting import StateCounts, count_tasks
 from journeyman.service.tasks.filtering import ArgumentFilter, SubmissionContext, TaskFilter
@@ -82,8 +83,9 @@ async def test_states_divide_the_list(shop: Shop) -> None:
 
 @pytest.mark.anyio
 async def test_page_reads_a_bounded_number_of_events(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scanning, "LIST_EVENTS_MAX", 10)
-    monkeypatch.setattr(scanning, "LIST_STEP_EVENTS", 4)
+    for module in (scanning, backwards):
+        monkeypatch.setattr(module, "LIST_EVENTS_MAX", 10)
+    monkeypatch.setattr(backwards, "LIST_STEP_EVENTS", 4)
     page = await all_tasks(
         shop.journal, shop.view(), TaskFilter(tag="none"), (await shop.journal.bounds()).end, 7, as_of=None
     )
@@ -129,8 +131,9 @@ FILTERS = {
 @pytest.mark.anyio
 @pytest.mark.parametrize("wanted", FILTERS.values(), ids=FILTERS)
 async def test_counters_follow_the_filter(shop: Shop, wanted: TaskFilter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scanning, "LIST_EVENTS_MAX", 25)
-    monkeypatch.setattr(scanning, "LIST_STEP_EVENTS", 8)
+    for module in (scanning, backwards):
+        monkeypatch.setattr(module, "LIST_EVENTS_MAX", 25)
+    monkeypatch.setattr(backwards, "LIST_STEP_EVENTS", 8)
     found = await listed(shop, wanted)
     states = [shop.view().state_of(shop.log.partition_of(task), task) for task in found]
     expected = StateCounts(**{name: sum(state is State[name.upper()] for state in states) for name in COUNTED})
