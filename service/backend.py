@@ -69,25 +69,29 @@ class Backend:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Self]:
-        """Open the journal, read its history, and follow it until the context ends; `failed` says why it could not."""
+        """Open the journal, read its history, and follow it until the context ends."""
+        try:
+            await self._start()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._follow)
+                try:
+                    yield self
+                finally:
+                    self.stopping.set()
+                    tasks.cancel_scope.cancel()
+        finally:
+            await self.replica.aclose()
+            await self.lookup.aclose()
+            await self.journal.aclose()
+
+    async def _start(self) -> None:
+        """Open the journal and read its history; `failed` says why that was not possible."""
         try:
             await self.journal.open()
+            await self._read_history()
         except JournalError as error:
             self.failed = error
             raise
-        async with self.journal:
-            try:
-                await self._read_history()
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._follow)
-                    try:
-                        yield self
-                    finally:
-                        self.stopping.set()
-                        tasks.cancel_scope.cancel()
-            finally:
-                await self.replica.aclose()
-                await self.lookup.aclose()
 
     async def _read_history(self) -> None:
         """Apply the history up to its present end; give up if the service is stopped meanwhile."""
@@ -105,7 +109,6 @@ class Backend:
                 failure = error
             reading.cancel_scope.cancel()
         if failure is not None:
-            self.failed = failure
             raise failure
 
     async def _follow(self) -> None:
