@@ -68,8 +68,7 @@ async def _submissions_of(backend: Backend, tasks: Sequence[TaskState]) -> dict[
     found: dict[str, bytes] = {}
     for partition, ids in by_partition.items():
         rows = await rows_at(log, partition, ids)
-        # Neighbours are read along with them, so `rows` also holds records of others.
-        found.update((task_id, rows[offset]) for offset, task_id in ids.items() if offset in rows)
+        found.update((ids[offset], row) for offset, row in rows.items())
     amendments = backend.view.amendments
     for task in tasks if amendments else ():
         at = amendments.get(task.id)

@@ -56,16 +56,7 @@ class RemoteWorkers:
     async def join(self, asked: Join, host: str) -> Joined:
         """Open a session in each partition."""
         worker = new_id()
-        context: dict[str, Any] = {
-            "worker": worker,
-            "host": asked.host or host,
-            "pid": 0,  # no process of this machine: it is judged by its signs of life alone
-            "machine": "",
-            "lease_ms": asked.lease_ms,
-            "slots": asked.slots,
-            "queues": asked.queues,
-            "tasks": asked.tasks,
-        }
+        context = _joined(worker, asked.host or host, asked)
         await append_and_apply(
             self.backend,
             [_about_worker(names.JOINED, worker, each, context) for each in await self._partitions()],
@@ -98,7 +89,8 @@ class RemoteWorkers:
         missing = [each for each in await self._partitions() if each not in found]
         if not missing or worker in self._leaving:
             return found
-        context = _joined_again(next(iter(found.values())))
+        known = next(iter(found.values()))
+        context = _joined(worker, known.host, known)
         await append_and_apply(self.backend, [_about_worker(names.JOINED, worker, each, context) for each in missing])
         return self.sessions(worker)
 
@@ -222,17 +214,17 @@ def _about_worker(name: str, worker: str, partition: int, context: Mapping[str, 
     return Draft(name, encode_context(name, {"worker": worker} if context is None else context), worker, partition)
 
 
-def _joined_again(session: SessionState) -> dict[str, Any]:
-    """Return the context of a `worker.joined` event that opens a session like this one."""
+def _joined(worker: str, host: str, terms: Join | SessionState) -> dict[str, Any]:
+    """Return the context of a `worker.joined` event: of a request, or of a session like the one that is known."""
     return {
-        "worker": session.worker,
-        "host": session.host,
-        "pid": session.pid,
-        "machine": session.machine,
-        "lease_ms": session.lease_ms,
-        "slots": session.slots,
-        "queues": session.queues,
-        "tasks": session.tasks,
+        "worker": worker,
+        "host": host,
+        "pid": 0,  # no process of this machine: it is judged by its signs of life alone
+        "machine": "",
+        "lease_ms": terms.lease_ms,
+        "slots": terms.slots,
+        "queues": terms.queues,
+        "tasks": terms.tasks,
     }
 
 
