@@ -1,22 +1,19 @@
 """The pages for users of other queues: our side of them is run beside a real worker, and prints what the page says."""
 
-import contextlib
-import io
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import journeyman as jm
 import pytest
 from journeyman.cli.app import COMMANDS
+from support.pages import MODULE, run_page
 from support.waiting import wait_until
 
 DOCS = Path(__file__).parents[2] / "docs"
-MODULE = "# shop/tasks.py\n"
 
 
 @contextmanager
@@ -33,24 +30,6 @@ def worker(directory: Path) -> Iterator[None]:
             process.wait(60)
 
 
-def run_page(name: str) -> int:
-    """Run the page's code from top to bottom; return how many outputs were compared."""
-    path = DOCS / f"{name}.md"
-    names: dict[str, Any] = {"__name__": name}
-    printed, compared = "", 0
-    for language, text in re.findall(r"```(python|text)\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
-        if language == "text":
-            assert printed == text
-            printed, compared = "", compared + 1
-        elif not text.startswith(MODULE):
-            assert not printed, "every block that prints is followed by what it prints"
-            with contextlib.redirect_stdout(io.StringIO()) as out:
-                exec(compile(text, str(path), "exec"), names)
-            printed = out.getvalue()
-    assert not printed
-    return compared
-
-
 @pytest.mark.parametrize(("page", "outputs"), [("from-celery", 2), ("from-rq", 1)])
 def test_page_prints_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str, outputs: int) -> None:
     (tmp_path / "shop").mkdir()
@@ -62,7 +41,8 @@ def test_page_prints_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.syspath_prepend(tmp_path)
     try:
         with worker(tmp_path):
-            assert run_page(page) == outputs
+            _, compared = run_page(DOCS / f"{page}.md")
+            assert compared == outputs
             sys.modules["shop.tasks"].broker.journal.close()
     finally:
         for name in [each for each in sys.modules if each == "shop" or each.startswith("shop.")]:
@@ -71,7 +51,8 @@ def test_page_prints_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_page_for_flux_prints_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run_page("from-flux") == 2
+    _, compared = run_page(DOCS / "from-flux.md")
+    assert compared == 2
 
 
 @pytest.mark.parametrize("page", ["from-celery", "from-rq"])

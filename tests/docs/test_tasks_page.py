@@ -1,15 +1,12 @@
 """The page on tasks is one session beside a real worker: its code is run, and prints what the page says."""
 
-import contextlib
 import dataclasses
-import io
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import journeyman as jm
@@ -17,11 +14,11 @@ import pytest
 from journeyman.journal.errors import BadJournalURL
 from journeyman.journal.kafka.connection import ENVIRONMENT_PREFIX, connection_from_url
 from journeyman.journal.url import log_from_url
+from support.pages import MODULE, run_page
 from support.waiting import wait_until
 
 PAGE = Path(__file__).parents[2] / "docs" / "tasks.md"
 TEXT = PAGE.read_text()
-MODULE = "# shop/tasks.py\n"
 
 
 @pytest.fixture
@@ -54,20 +51,9 @@ def worker(log: Path) -> Iterator[None]:
 
 
 def test_page_prints_what_it_says(shop: Path) -> None:
-    names: dict[str, Any] = {"__name__": "page"}
-    printed, compared = "", 0
     with worker(shop / "worker.log"):
-        for language, text in re.findall(r"```(python|text)\n(.*?)```", TEXT, re.DOTALL):
-            if language == "text":
-                assert printed == text
-                printed, compared = "", compared + 1
-            elif not text.startswith(MODULE):
-                assert not printed, "every block that prints is followed by what it prints"
-                with contextlib.redirect_stdout(io.StringIO()) as out:
-                    exec(compile(text, str(PAGE), "exec"), names)
-                printed = out.getvalue()
+        names, compared = run_page(PAGE)
         names["journal"].close()
-    assert not printed
     assert compared == TEXT.count("```text\n") > 10
     log = (shop / "worker.log").read_text()
     assert "hello, ada" in log

@@ -13,29 +13,18 @@ from typing import Any
 
 import pytest
 from journeyman.journal import Journal
+from support.browser import browser_path
 from support.service import free_port, service_process
 from support.waiting import wait_until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 IN_CI = bool(os.environ.get("CI"))
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE = 60.0
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None and not IN_CI, reason="curl is missing: install curl")
 needs_node = pytest.mark.skipif(
     shutil.which("node") is None and not IN_CI, reason="Node.js 18 or newer is missing: install nodejs"
 )
-
-
-def browser() -> str:
-    """The browser; skips the test, with a sentence, where there is none; in CI that is a failure."""
-    found = next((path for path in map(shutil.which, BROWSERS) if path is not None), None)
-    if found is None:
-        said = "a browser is missing: install Chromium (Debian: apt-get install chromium)"
-        if IN_CI:
-            raise FileNotFoundError(said)
-        pytest.skip(said)
-    return found
 
 
 class Lines:
@@ -162,7 +151,7 @@ def numbers(told: list[dict[str, Any]]) -> list[int]:
 
 
 def test_event_source_of_a_browser_follows_and_comes_again(tmp_path: Path) -> None:
-    program, url, port = browser(), f"sqlite:///{tmp_path}/shop.db", free_port()
+    program, url, port = browser_path(), f"sqlite:///{tmp_path}/shop.db", free_port()
     append(url, 0, 3)
     with page(f"http://127.0.0.1:{port}") as (at, told):
         options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
