@@ -117,6 +117,7 @@ def test_requests_are_listed_now_and_as_of_a_moment(url: str, address: str) -> N
         assert [each["task"]["path"] for each in now["active"] if each["request"] == "7"] == ["/seven"]
         past = http.get("/requests", params={"as_of": "1h"}).json()
     assert (past["active"], past["completed"], past["active_in_all"]) == ([], [], 0)
+    server.clear()
 
 
 def test_key_that_may_only_read_records_nothing(keyed: str) -> None:
