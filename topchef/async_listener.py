@@ -12,7 +12,7 @@ from . import calls
 from .errors import ProcessingError, ValidationError
 from .exchange import Call, Pause, drive_async
 from .limits import CHECK_IN_SECONDS_DEFAULT, LEASE_MS_DEFAULT, RECONNECT_SECONDS, REQUEST_SECONDS_DEFAULT
-from .listener_base import LOG, ListenerBase
+from .listener_base import ListenerBase
 from .listening import FINAL, RENEWAL_FRACTION, Assignment, Check, Run, queued
 from .transport import AsyncTransport
 from .validator import Validator
@@ -87,6 +87,7 @@ class AsyncServiceListener(ListenerBase):
     async def check_in(self) -> None:
         """Say that the listener is there; `NetworkError` if that is not possible."""
         await self._transport.run(self._listening.check_in())
+        self._reached()
 
     async def run_iteration(self) -> bool:
         """Run one job, if one waits, and return whether one did; errors as in `ServiceListener`."""
@@ -165,7 +166,7 @@ class AsyncServiceListener(ListenerBase):
             if isinstance(step, Run):
                 async with self._renewing(step.assignment):
                     return await self._run(step.assignment.parameters)
-            return await self._transport.perform(step)
+            return self._answered(await self._transport.perform(step))
 
         return await drive_async(call, perform)
 
@@ -201,7 +202,7 @@ class AsyncServiceListener(ListenerBase):
                 await self.check_in()
                 pause = interval
             except Exception as error:
-                LOG.warning("the lease of a job of the service %s was not renewed: %s", self.id, error)
+                self._log(error)
                 pause = min(interval, RECONNECT_SECONDS)
 
 

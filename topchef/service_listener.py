@@ -237,11 +237,15 @@ class ServiceListener(ListenerBase):
 
     def _try_check_in(self) -> None:
         try:
-            self._transport.run(self._listening.check_in(), self._stopping.wait)
+            self._check_in(self._stopping.wait)
         except FINAL:
             raise
         except Exception as error:
             self.on_error(error)
+
+    def _check_in(self, pause: Callable[[float], object]) -> None:
+        self._transport.run(self._listening.check_in(), pause)
+        self._reached()
 
     def _drive(self, call: Call[Any]) -> Any:
         def perform(step: Any) -> Any:
@@ -252,7 +256,7 @@ class ServiceListener(ListenerBase):
             if isinstance(step, Run):
                 with self._renewing(step.assignment):
                     return self.run(step.assignment.parameters)
-            return self._transport.send(step)
+            return self._answered(self._transport.send(step))
 
         return drive(call, perform)
 
@@ -275,10 +279,10 @@ class ServiceListener(ListenerBase):
         pause = interval
         while not over.wait(pause):
             try:
-                self._transport.run(self._listening.check_in(), over.wait)
+                self._check_in(over.wait)
                 pause = interval
             except Exception as error:
-                LOG.warning("the lease of a job of the service %s was not renewed: %s", self.id, error)
+                self._log(error)
                 pause = min(interval, RECONNECT_SECONDS)
 
 

@@ -1,6 +1,7 @@
 """Several listeners of one service: they share its jobs, take over from dead ones, and outlive their network."""
 
 import asyncio
+import logging
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +123,55 @@ def test_listener_outlives_a_silent_network(ours: str) -> None:
             link.mend()
             assert other.wait(DONE_SECONDS) == {"square": 16}
     assert all(isinstance(error, NetworkError) for error in errors)
+
+
+def test_outage_is_logged_once_and_says_what_to_do(ours: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, logger="journeyman.topchef")
+    service = new_service(ours, "outage")
+    refused = "Connection refused"
+
+    def said(level: int) -> list[logging.LogRecord]:
+        return [record for record in caplog.records if record.levelno == level and service.id in record.getMessage()]
+
+    def said_more(level: int, than: int) -> bool:
+        return len(said(level)) > than
+
+    with link_to(ours) as link, Squares(link.address, service.id) as listener:
+        for number in (1, 2):
+            link.cut()
+            vain = len(said(logging.DEBUG))
+            wait_until(partial(said_more, logging.DEBUG, vain + 2), "several requests to fail", DONE_SECONDS)
+            lines = said(logging.WARNING)
+            assert len(lines) == number
+            assert f"is reached at {link.address}" in lines[-1].getMessage()
+            assert lines[-1].exc_info is None
+            assert any(record.exc_info and refused in str(record.exc_info[1]) for record in said(logging.DEBUG))
+            link.mend()
+            wait_until(partial(said_more, logging.INFO, number - 1), "the end of the outage", DONE_SECONDS)
+        listener.stop()
+    assert not said(logging.ERROR)
+
+
+def test_lost_claim_is_logged_in_one_line(ours: str, caplog: pytest.LogCaptureFixture) -> None:
+    service = new_service(ours, "lost")
+    with link_to(ours) as link, Blocked(link.address, service.id, lease_ms=SHORT_LEASE_MS) as cut_off:
+        job = service.new_job({"n": 5})
+        assert cut_off.began.wait(DONE_SECONDS)
+        link.cut()
+        with Squares(ours, service.id):
+            assert job.wait(DONE_SECONDS) == {"square": 25}
+        cut_off.answer = {"square": 0}
+        link.mend()
+        cut_off.go.set()
+
+        def lost() -> list[logging.LogRecord]:
+            return [record for record in caplog.records if "has lost a job" in record.getMessage()]
+
+        wait_until(lost, "the refusal", DONE_SECONDS)
+        (record,) = lost()
+        assert f"while processing the job {job.id}" in record.getMessage()
+        assert "raise lease_ms" in record.getMessage()
+        assert record.exc_info is None
 
 
 def test_late_report_of_a_lost_claim_changes_nothing(ours: str) -> None:
