@@ -35,7 +35,7 @@ class Backend:
         self.broker = AsyncBroker(journal)
         self.lookup = TaskLookup(journal)
         self.replica: Replica[TaskView] = self._replica()
-        self._past = PastViews(journal)
+        self._past = PastViews(journal, TaskView)
         # Set once the service stops: streams end, and tell their readers to come again.
         self.stopping = anyio.Event()
         # Set at the next event that the replica applies, and then replaced.
@@ -169,8 +169,8 @@ class Backend:
         if as_of is None:
             return self.view, self.cursor, now
         moment = past_of(as_of, "as_of", now)
-        view, cursor = await self._past.at(moment)
-        return view, cursor, moment
+        past = await self._past.at(moment)
+        return past.view, past.cursor, moment
 
 
 def _text(moment: Position | Cursor) -> str:

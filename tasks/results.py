@@ -272,9 +272,9 @@ class Results:
         value = typed_result(said.value, said.serializer, self._serializers, options.type, task_id)
         return Result(value, said.timestamp)
 
-    async def stored(self, task_id: str, found: Found) -> StoredResult:
-        """Return the result of a task that was looked up, as it stands in the journal; errors as in `of`."""
-        task, row = await self._result_row(task_id, found)
+    async def stored(self, task_id: str, found: Found, at: float | None = None) -> StoredResult:
+        """Return a result as it stands in the journal, by its `result_ttl` at `at` (None: now); errors as in `of`."""
+        task, row = await self._result_row(task_id, found, at)
         event = _decoded(task, row)
         said = event.context
         value: Any = said.result if said.encoded is None else said.encoded
@@ -293,11 +293,11 @@ class Results:
             )
         return msgspec.json.decode(text)
 
-    async def _result_row(self, task_id: str, found: Found) -> tuple[TaskState, bytes]:
+    async def _result_row(self, task_id: str, found: Found, at: float | None = None) -> tuple[TaskState, bytes]:
         """Return the task, and the record that holds its result."""
         task, account = found.task, account_of(found.trace)
         if task is not None and account.result_row is not None:
-            if self._is_old(found):
+            if self._is_old(found, at):
                 raise KeyError(f"no result of task {task_id!r}: its result_ttl is over")
             return task, account.result_row
         if task is None or task.state not in FINAL_STATES or task.collected:
@@ -311,8 +311,8 @@ class Results:
             return task, row
         raise KeyError(f"no result of task {task_id!r}: it was acknowledged by hand, or its result was deleted")
 
-    def _is_old(self, found: Found) -> bool:
-        """Return whether the task's `result_ttl` is over, by the clock here."""
+    def _is_old(self, found: Found, at: float | None = None) -> bool:
+        """Return whether the task's `result_ttl` is over at a moment (None: now), by the clock here."""
         task = found.task
         submitted = found.trace.rows.get(task.submitted) if task is not None else None
         if task is None or submitted is None or b'"result_ttl"' not in submitted:
@@ -321,7 +321,7 @@ class Results:
             return False
         message = stored_message(found)
         ttl = message.result_ttl if message is not None else None
-        return ttl is not None and _decoded(task, row).timestamp + ttl / 1_000 <= time.time()
+        return ttl is not None and _decoded(task, row).timestamp + ttl / 1_000 <= (time.time() if at is None else at)
 
     async def _collect(self, task_id: str, found: Found, options: Options) -> None:
         if options.keep:

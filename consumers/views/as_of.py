@@ -56,7 +56,7 @@ async def as_of(
         goal = await cursor_at(log, moment)
         await _refuse_unknown(log, view(), moment, goal)
     seen = view()
-    await _replay(log, seen, await _start_position(log, seen, goal), goal, progress)
+    await replay(log, seen, await _start_position(log, seen, goal), goal, progress)
     return seen
 
 
@@ -126,9 +126,10 @@ async def _advice(log: Log, view: View, first: Cursor) -> str:
     return f"Snapshots cover it from the cursor {oldest.offsets} on: use that one or a later one."
 
 
-async def _replay(
-    log: Log, view: View, start: Cursor, goal: Cursor, progress: Callable[[int, int], None] | None
+async def replay(
+    log: Log, view: View, start: Cursor, goal: Cursor, progress: Callable[[int, int], None] | None = None
 ) -> None:
+    """Apply the events from `start` up to, not including, `goal`; for `progress` see `as_of`."""
     everything, done = sum(max(0, end - start[partition]) for partition, end in goal.items()), 0
     for partition, end in goal.items():
         offset = start[partition]

@@ -12,7 +12,8 @@ from litestar.params import JSONBody, PathParameter
 from ...tasks.answers.tasks import TaskLineAnswer, task_line
 from ...tasks.labels import Labels
 from ...tasks.state.state import TaskState
-from ..backend import Backend, moment_of
+from ..answers import spoken
+from ..backend import Backend, moment_of, past_of
 from ..limits import (
     ACTS_MAX,
     ARGUMENT_CHARACTERS_MAX,
@@ -24,9 +25,9 @@ from ..limits import (
 )
 from ..problems import Problem
 from ..tasks.filtering import TaskFilter
-from ..tasks.parameters import ACTING, NO_REASON, READING, AnyRequest, Reason, actor, filter_of
+from ..tasks.parameters import ACTING, NO_REASON, READING, AnyRequest, AsOf, AtLeast, Reason, actor, filter_of
 from ..tasks.scanning import submissions_of
-from .running import Commands
+from .running import Commands, CommandsSeen
 from .selecting import STATES, Choice, chosen
 from .state import Action, CommandState
 
@@ -94,8 +95,9 @@ class CommandAnswer(msgspec.Struct, frozen=True):
 
 
 class CommandList(msgspec.Struct, frozen=True):
-    """The commands of the last day, the one started last first."""
+    """The commands of the day before `as_of`, the one started last first."""
 
+    as_of: float
     commands: list[CommandAnswer]
 
 
@@ -131,20 +133,38 @@ async def start_command(
     command = await commands.start(
         choice, said, rate=data.rate, limit=data.limit, by=actor(request), reason=data.reason
     )
-    return Response(_answer(await commands.find(command)), status_code=202)
+    return Response(_answer(await commands.find(command), time.time()), status_code=202)
 
 
 @get("/commands", opt=READING)
-async def list_commands(commands: NamedDependency[Commands]) -> CommandList:
-    """List the commands of the last day."""
-    found = [await commands.find(each) for each in reversed((await commands.view()).commands)]
-    return CommandList([_answer(each) for each in found])
+async def list_commands(
+    backend: NamedDependency[Backend],
+    commands: NamedDependency[Commands],
+    at_least: AtLeast = None,
+    as_of: AsOf = None,
+) -> Response[CommandList]:
+    """List the commands of the last day, or of the day before a moment of the past."""
+    seen = await _see(backend, commands, at_least, as_of)
+    found = [_answer(each, seen.at) for each in reversed(seen.view.commands.values())]
+    return spoken(CommandList(seen.at, found), seen.cursor)
 
 
 @get("/commands/{command:str}", opt=READING)
-async def show_command(commands: NamedDependency[Commands], command: CommandId) -> CommandAnswer:
-    """Show one command: how far it has come, or how it ended."""
-    return _answer(await commands.find(command))
+async def show_command(
+    backend: NamedDependency[Backend],
+    commands: NamedDependency[Commands],
+    command: CommandId,
+    at_least: AtLeast = None,
+    as_of: AsOf = None,
+) -> Response[CommandAnswer]:
+    """Show one command: how far it has come, or how it ended; or how far it had come at a moment of the past."""
+    seen = await _see(backend, commands, at_least, as_of)
+    return spoken(_answer(seen.find(command), seen.at), seen.cursor)
+
+
+async def _see(backend: Backend, commands: Commands, at_least: str | None, as_of: str | None) -> CommandsSeen:
+    await backend.reach(at_least)
+    return await commands.see(None if as_of is None else past_of(as_of, "as_of", time.time()))
 
 
 @post("/commands/{command:str}/stop", opt=ACTING, status_code=200)
@@ -155,7 +175,8 @@ async def stop_command(
     data: JSONBody[Reason | None] = None,
 ) -> CommandAnswer:
     """Stop a command, in whatever process of the service it runs; what it has done stays done."""
-    return _answer(await commands.stop(command, actor(request), (data or NO_REASON).reason))
+    stopped = await commands.stop(command, actor(request), (data or NO_REASON).reason)
+    return _answer(stopped, time.time())
 
 
 def _said(given: CommandFilter, choice: Choice) -> dict[str, Any]:
@@ -218,11 +239,11 @@ async def _dry_run(backend: Backend, choice: Choice, limit: int) -> DryRunAnswer
     return DryRunAnswer(min(matched, limit), complete, labelled)
 
 
-def _answer(found: CommandState) -> CommandAnswer:
+def _answer(found: CommandState, at: float) -> CommandAnswer:
     return CommandAnswer(
         command=found.command,
         action=found.action,
-        state=found.state_at(time.time()),
+        state=found.state_at(at),
         by=found.by,
         reason=found.reason,
         filter=found.filter,

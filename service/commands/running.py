@@ -3,12 +3,13 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 from anyio.abc import TaskGroup
 
 from ...consumers.views.replica import Replica
+from ...journal.cursor import Cursor
 from ...journal.errors import JournalError, JournalUnavailable
 from ...journal.event import Event
 from ...tasks.disposition import Effect
@@ -28,6 +29,7 @@ from ..limits import (
     COMMANDS_RUNNING_MAX,
     FOLLOW_AGAIN_SECONDS,
 )
+from ..past import PastViews
 from ..problems import Problem
 from .selecting import Choice, chosen
 from .state import Action, CommandState, CommandView, Progress
@@ -57,12 +59,33 @@ class Command:
         return Progress(self.done, self.changed, self.done - self.changed)
 
 
+class CommandsSeen(NamedTuple):
+    """The commands of the day before the moment `at`, in seconds since the epoch, by the events before `cursor`."""
+
+    view: CommandView
+    cursor: Cursor
+    at: float
+
+    def find(self, command: str) -> CommandState:
+        """Return a command; `Problem` 404 for an unknown one."""
+        found = self.view.commands.get(command)
+        if found is None:
+            raise Problem(
+                404,
+                "not-found",
+                f"no command {command!r:.100} was started in the day before the moment asked about; `GET /commands` "
+                "lists those that were, and `as_of` leads to an earlier day",
+            )
+        return found
+
+
 class Commands:
     """The commands of the journal by their events, those of other processes too, and those that run in this one."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._replica: Replica[CommandView] | None = None
+        self._past = PastViews(backend.journal, CommandView, COMMANDS_KNOWN_SECONDS)
         self._wanted = anyio.Event()
         self._ready = anyio.Event()
         self._running: dict[str, Command] = {}
@@ -112,15 +135,25 @@ class Commands:
                 return self._replica.view
         raise Problem(503, "commands-not-read", "the commands of the last day are still being read", retry_after=1)
 
+    async def see(self, moment: float | None = None) -> CommandsSeen:
+        """Return the commands at a moment (None: now), in seconds since the epoch.
+
+        Now, those that run in this process with their latest progress.
+        """
+        if moment is not None:
+            past = await self._past.at(moment)
+            return CommandsSeen(past.view, past.cursor, moment)
+        view, now = await self.view(), time.time()
+        for own in self._running.values():
+            found = view.commands.get(own.id)
+            if found is not None and found.outcome is None:
+                found.progress, found.seen_at = own.progress, now
+        assert self._replica is not None, "the view was read above"
+        return CommandsSeen(view, self._replica.cursor, now)
+
     async def find(self, command: str) -> CommandState:
-        """Return a command, with its latest progress if it runs in this process; `Problem` 404 for an unknown one."""
-        found = (await self.view()).commands.get(command)
-        if found is None:
-            raise Problem(404, "not-found", f"no command {command!r:.100} was started within the last day")
-        own = self._running.get(command)
-        if own is not None and found.outcome is None:
-            found.progress, found.seen_at = own.progress, time.time()
-        return found
+        """Return a command as it is now; `Problem` 404 for an unknown one."""
+        return (await self.see()).find(command)
 
     # -- starting and stopping -----------------------------------------------------------------------------------------
 

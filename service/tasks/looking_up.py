@@ -140,11 +140,22 @@ async def show_task(
         if found.task is None:
             raise not_found("task", task_id)
         return spoken(await _answer(backend, found, found.task), found.end)
-    until = await _past(backend, as_of)
-    found, _ = await task_lookup(backend.journal).look(task_id, progress=True, until=until)
+    found, until, _ = await _found_at(backend, task_id, as_of)
     if found.task is None:
         raise not_found("task", task_id)
-    return spoken(task_answer(found.task, account_of(found.trace), _labels(found)), until)
+    return spoken(_past_answer(found, found.task), until)
+
+
+async def _found_at(backend: Backend, task_id: str, as_of: str) -> tuple[Found, Cursor, float]:
+    """Return a task as it was at a moment of the past, the cursor of that state, and the moment in seconds."""
+    moment = past_of(as_of, "as_of", time.time())
+    until = await cursor_at(backend.journal, moment)
+    found, _ = await task_lookup(backend.journal).look(task_id, progress=True, until=until)
+    return found, until, moment
+
+
+def _past_answer(found: Found, task: TaskState) -> TaskAnswer:
+    return task_answer(task, account_of(found.trace), _labels(found))
 
 
 async def _answer(backend: Backend, found: Found, task: TaskState) -> TaskAnswer:
@@ -181,22 +192,30 @@ async def show_result(
     task: TaskId,
     wait: Wait = 0.0,
     at_least: AtLeast = None,
+    as_of: AsOf = None,
 ) -> Response[ResultAnswer]:
     """Return the result of a task that has succeeded, waiting for its end; 202 and its state if it has none yet.
+
+    With `as_of` it answers at once, by what the journal held then.
 
     409 if it has failed or was revoked, with the exception; 404 if its result was collected, or is not kept any more.
     """
     await backend.reach(at_least)
     task_id = await whole(backend, task)
-    found = await _ended(request, backend, task_id, wait)
+    until: Cursor | None = None
+    at: float | None = None
+    if as_of is None:
+        found = await _ended(request, backend, task_id, wait)
+    else:
+        found, until, at = await _found_at(backend, task_id, as_of)
     if found.task is None:
-        link = await chain_of(backend.journal, task_id)
+        link = await chain_of(backend.journal, task_id, until=until)
         raise not_found("task" if link is None else "submission yet of the link", task_id)
     if not is_there(found):
-        so_far = spoken(await _answer(backend, found, found.task), backend.cursor, 202)
-        return cast("Response[ResultAnswer]", so_far)
+        so_far = _past_answer(found, found.task) if until is not None else await _answer(backend, found, found.task)
+        return cast("Response[ResultAnswer]", spoken(so_far, until or backend.cursor, 202))
     try:
-        stored = await Results(backend.journal).stored(task_id, found)
+        stored = await Results(backend.journal).stored(task_id, found, at)
     except TaskFailedError as error:
         raise Problem(
             409,
@@ -209,7 +228,7 @@ async def show_result(
         ) from None
     except KeyError as error:
         raise Problem(404, "no-result", str(error.args[0])) from None
-    return spoken(result_answer(task_id, stored), backend.cursor)
+    return spoken(result_answer(task_id, stored), until or backend.cursor)
 
 
 async def _ended(request: AnyRequest, backend: Backend, task_id: str, wait: float) -> Found:

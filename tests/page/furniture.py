@@ -8,6 +8,7 @@ from support.service import client
 
 HELD_LOCK = "stock-taking"
 SCHEDULE = "nightly-report"
+OTHER_SCHEDULE = "hourly-import"
 SERVICE = "label-printer"
 
 
@@ -38,7 +39,7 @@ def _schedule(url: str) -> None:
     with jm.Journal(url) as journal:
         broker = jm.Broker(journal)
         jm.task(broker, name=SCHEDULE, trigger=jm.CronTrigger.from_crontab("0 3 * * *"))(lambda: None).generate()
-        jm.task(broker, name="hourly-import", trigger=jm.CronTrigger.from_crontab("7 * * * *"))(lambda: None).generate()
+        jm.task(broker, name=OTHER_SCHEDULE, trigger=jm.CronTrigger.from_crontab("7 * * * *"))(lambda: None).generate()
 
 
 def _lock(owner: str, lease_ms: int) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from pathlib import Path
 import anyio
 import pytest
 from journeyman.journal.async_journal import AsyncJournal
-from journeyman.service.past import PastViews
+from journeyman.service.past import Past, PastViews
 from journeyman.tasks.broker import AsyncBroker
-from journeyman.tasks.inspection.as_of import ViewAsOf
 from journeyman.tasks.message import Message
+from journeyman.tasks.state.view import TaskView
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def anyio_backend() -> str:
 async def test_requests_for_one_moment_share_its_state(tmp_path: Path) -> None:
     async with AsyncJournal(f"sqlite:///{tmp_path}/shop.db") as journal:
         events = [await AsyncBroker(journal).submit(Message("send")) for _ in range(3)]
-        past, found = PastViews(journal), list[ViewAsOf]()
+        past, found = PastViews(journal, TaskView), list[Past[TaskView]]()
 
         async def ask(number: int) -> None:
             found.append(await past.at(events[number].timestamp))

@@ -14,7 +14,7 @@
 //
 // `visit` is one stay on the view: `params` and `query` of the address; `moment`, null for now; `state`, an object that
 // stays while the reader remains on this view with this filter; `get(path, parameters)`, which asks the service about the
-// moment that is shown (`as_of`, `at_least` and the end of a visit are seen to; `{ timeless: true }` leaves `as_of` out);
+// moment that is shown (`as_of`, `at_least` and the end of a visit are seen to);
 // `redraw()`, `reload()`. A view that throws a Problem shows its sentence. Addresses within the page come from `link`,
 // which keeps the moment. Whoever may not do a thing is not offered it: ask `may("admin")`.
 // What changes something asks first: `confirm` in `asking.js`, in the present only (`visit.moment === null`).
@@ -77,7 +77,7 @@ function enter() {
   };
   now.visit = {
     params, query: filter, moment, state: isSame ? before.visit.state : {},
-    get: (path, parameters, options) => ask(now, path, parameters, options),
+    get: (path, parameters) => ask(now, path, parameters),
     redraw: () => page.visit === now && draw(),
     reload: () => load(now),
   };
@@ -88,8 +88,8 @@ function enter() {
   if (!isSame && before) document.getElementById("main")?.focus({ preventScroll: false });
 }
 
-async function ask(now, path, parameters = {}, { timeless = false } = {}) {
-  const more = timeless ? {} : now.moment !== null ? { as_of: now.moment.toFixed(3) } : { at_least: now.cursor };
+async function ask(now, path, parameters = {}) {
+  const more = now.moment !== null ? { as_of: now.moment.toFixed(3) } : { at_least: now.cursor };
   try {
     return await get(path, { ...parameters, ...more }, now.ended.signal);
   } catch (error) {

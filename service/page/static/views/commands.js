@@ -20,11 +20,11 @@ export const commands = {
   title: () => "Commands",
   group: "commands",
   nav: ["Commands", "g c"],
-  load: (visit) => visit.get("commands", {}, { timeless: true }),
+  load: (visit) => visit.get("commands"),
   touches: (event) => event.name.startsWith("command."),
-  draw: ({ commands: found }) => [
+  draw: ({ commands: found }, visit) => [
     h("h1", null, "Commands"),
-    panel("On many tasks, of the last day", found.length === 0
+    panel(`On many tasks, of the ${visit.moment === null ? "last day" : "day before"}`, found.length === 0
       ? empty("None. A command acts on all tasks that match a filter; it begins in the lists of tasks and of dead letters.")
       : table("Commands", [
         ["Command", (each) => h("a", { href: link(["commands", each.command]), title: each.command }, VERBS[each.action] ?? each.action, " ", h("span", { class: "mono" }, shortId(each.command))), "name"],
@@ -38,12 +38,12 @@ export const command = {
   path: "commands/:command",
   title: ({ command }) => `Command ${shortId(command)}`,
   group: "commands",
-  load: (visit) => visit.get(`commands/${encodeURIComponent(visit.params.command)}`, {}, { timeless: true }),
+  load: (visit) => visit.get(`commands/${encodeURIComponent(visit.params.command)}`),
   touches: (event, visit) => event.key === visit.params.command,
   draw: (found, visit) => [
     h("div", { class: "title" },
       h("h1", null, h("small", null, "Command"), VERBS[found.action] ?? found.action, " ", word(found)),
-      may("admin") && isLive(found) && h("div", { class: "acts" }, h("button", { type: "button", class: "danger", onclick: () => confirm({
+      may("admin") && visit.moment === null && isLive(found) && h("div", { class: "acts" }, h("button", { type: "button", class: "danger", onclick: () => confirm({
         title: "Stop this command?", words: "What it has done stays done.", verb: "Stop", isDanger: true,
         act: acting(`commands/${encodeURIComponent(found.command)}/stop`), after: visit.reload,
       }) }, "Stop"))),

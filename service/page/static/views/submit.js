@@ -24,6 +24,7 @@ export const submit = {
   },
   draw: ({ form, isWritten, problem, isBusy }, visit) => {
     if (!may("submit")) return [h("h1", null, "Submit a task"), empty("The key in use may not submit tasks.")];
+    if (visit.moment !== null) return [h("h1", null, "Submit a task"), empty("A task is submitted in the present; the key l goes back to it.")];
     const { again } = visit.query;
     const set = (event) => (form[event.target.name] = event.target.value);
     const field = (name, words, more = {}) => h("label", { key: name }, h("span", null, words), h("input", { name, value: form[name], autocomplete: "off", spellcheck: "false", oninput: set, ...more }));
