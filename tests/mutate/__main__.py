@@ -3,11 +3,13 @@
 import argparse
 import random
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from .concern import CONCERNS, Concern, modules_of
-from .judge import ROOT, accepted, judge
+from .judge import NOT_SWAPPED, ROOT, Verdict, accepted, judge
 from .mutants import Mutant, mutants_of
+from .warm import warm_verdicts
 
 
 def all_mutants(only: str = "") -> list[tuple[Mutant, Concern]]:
@@ -23,6 +25,20 @@ def all_mutants(only: str = "") -> list[tuple[Mutant, Concern]]:
     return [(mutant, concern) for mutant, concern in found if mutant.name not in known]
 
 
+def judged(mutants: list[tuple[Mutant, Concern]], jobs: int, *, confirm: bool) -> Iterator[tuple[Mutant, Verdict]]:
+    """Judge each in a fork of one process and, if it survives there, in a process of its own; yield the verdicts."""
+    again = []
+    for mutant, concern, verdict in warm_verdicts(mutants, jobs):
+        if verdict.noticed_by == NOT_SWAPPED or (confirm and not verdict.noticed_by):
+            again.append((mutant, concern))
+        else:
+            yield mutant, verdict
+    with ThreadPoolExecutor(jobs) as pool:
+        running = {pool.submit(judge, mutant, concern): mutant for mutant, concern in again}
+        for done in as_completed(running):
+            yield running[done], done.result()
+
+
 def main() -> int:
     """The exit status is 1 if a mutant survives, 2 if there is none such."""
     parser = argparse.ArgumentParser(prog="python -m mutate", description=__doc__)
@@ -31,6 +47,9 @@ def main() -> int:
     parser.add_argument("--only", default="", help="of modules whose path contains this")
     parser.add_argument("--name", default="", help="whose name contains this")
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time (2)")
+    parser.add_argument(
+        "--quick", action="store_true", help="do not judge survivors again by all tests of their concern"
+    )
     parser.add_argument("--list", action="store_true", help="name them and run nothing")
     chosen = parser.parse_args()
     mutants = [each for each in all_mutants(chosen.only) if chosen.name in each[0].name]
@@ -43,13 +62,10 @@ def main() -> int:
         print("\n".join(mutant.name for mutant, _ in mutants))
         return 0
     survivors = 0
-    with ThreadPoolExecutor(chosen.jobs) as pool:
-        running = {pool.submit(judge, mutant, concern): mutant for mutant, concern in mutants}
-        for done in as_completed(running):
-            mutant, verdict = running[done], done.result()
-            survivors += not verdict.noticed_by
-            said = f"noticed by {verdict.noticed_by}" if verdict.noticed_by else f"SURVIVES (line {mutant.line})"
-            print(f"{mutant.name}\n    {said}, {verdict.seconds:.0f} s", flush=True)
+    for mutant, verdict in judged(mutants, chosen.jobs, confirm=not chosen.quick):
+        survivors += not verdict.noticed_by
+        said = f"noticed by {verdict.noticed_by}" if verdict.noticed_by else f"SURVIVES (line {mutant.line})"
+        print(f"{mutant.name}\n    {said}, {verdict.seconds:.0f} s", flush=True)
     print(f"{len(mutants)} mutants, {survivors} survive")
     return 1 if survivors else 0
 

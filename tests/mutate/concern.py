@@ -16,7 +16,10 @@ _STATE: Final = (
     "tasks/test_transitions.py", "tasks/test_selection.py", "tasks/test_chosen_ids.py", "tasks/test_view_properties.py",
     "tasks/test_older_snapshots.py", "tasks/test_overview.py", "workers/test_commit_pace.py",
     "workers/test_revoking.py", "workers/test_paused_queues.py", "workers/test_purged.py", "workers/test_suspects.py",
-    "workers/test_decide.py",
+    "workers/test_decide.py", "tasks/test_lock_state.py", "tasks/test_schedule_fold.py", "tasks/test_service_fold.py",
+    "tasks/test_ticks.py", "tasks/test_lock_retention.py", "tasks/test_amending.py", "tasks/test_routing.py",
+    "tasks/test_chains.py", "tasks/test_retention.py", "workers/test_amended.py", "workers/test_firing.py",
+    "workers/test_linked_locks.py", "workers/test_loop_snapshots.py",
 )  # fmt: skip
 _SCHEDULING: Final = (
     "workers/test_decide.py", "workers/test_ready_queue.py", "tasks/test_failure_detector.py",
@@ -25,7 +28,10 @@ _SCHEDULING: Final = (
 _LOOP: Final = (
     "workers/test_lane.py", "workers/test_dead_processes.py", "workers/test_submissions.py", "workers/test_indexing.py",
     "workers/test_loop.py", "workers/test_loop_edges.py", "workers/test_loop_snapshots.py", "workers/test_streams.py",
-    "workers/test_leaving.py",
+    "workers/test_leaving.py", "workers/test_firing.py", "workers/test_hooks.py", "workers/test_amended.py",
+    "workers/test_chains.py", "workers/test_lapsing.py", "workers/test_linked_locks.py", "workers/test_retry_after.py",
+    "workers/test_failed_results.py", "workers/test_revoking.py", "workers/test_suspects.py",
+    "workers/test_identity.py", "workers/test_progress.py", "workers/test_commit_pace.py",
 )  # fmt: skip
 _EXECUTORS: Final = (
     "workers/test_pipeline.py", "workers/test_thread_executor.py", "workers/test_coroutine_executor.py",

@@ -17,11 +17,10 @@ ROOT: Final = TESTS.parent
 ACCEPTED: Final = Path(__file__).parent / "accepted.txt"
 # A test that takes so many seconds hangs by the bug.
 _TEST_SECONDS_MAX: Final = 60
-_RUN_SECONDS_MAX: Final = 600
-_PYTEST: Final = (
-    "-m", "pytest", "-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider", "-m", "not kafka",
-    f"--timeout={_TEST_SECONDS_MAX}",
-)  # fmt: skip
+RUN_SECONDS_MAX: Final = 600
+# The verdict of the quick way on a mutant that it cannot judge.
+NOT_SWAPPED: Final = "not swapped"
+PYTEST_OPTIONS: Final = ("-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider", "-m", "not kafka")
 _FAILED: Final = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 
@@ -63,7 +62,9 @@ def judge(mutant: Mutant, concern: Concern) -> Verdict:
 
 def _failing_test(concern: Concern, environment: dict[str, str]) -> str:
     tests = [f"tests/{test}" for test in concern.tests if (TESTS / test).exists()]
-    status, said = _run([sys.executable, *_PYTEST, *tests], ROOT, environment)
+    status, said = _run(
+        [sys.executable, "-m", "pytest", *PYTEST_OPTIONS, f"--timeout={_TEST_SECONDS_MAX}", *tests], ROOT, environment
+    )
     if not status:
         return ""
     failed = _FAILED.search(said)
@@ -84,7 +85,7 @@ def _run(command: list[str], directory: Path, environment: dict[str, str]) -> tu
         start_new_session=True,
     ) as process:  # fmt: skip
         try:
-            said, _ = process.communicate(timeout=_RUN_SECONDS_MAX)
+            said, _ = process.communicate(timeout=RUN_SECONDS_MAX)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, 9)
             process.communicate()

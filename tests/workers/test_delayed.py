@@ -71,3 +71,23 @@ def test_tasks_no_longer_delayed_are_released() -> None:
     for task in made[3:]:
         task.touched().state = State.REVOKED
     assert (delayed.next_due(), delayed.entries) == (None, 0)
+
+
+def test_task_that_ended_meanwhile_is_dropped_when_reached() -> None:
+    delayed, made = Delayed(), [waiting_task(f"t{number}", number, due=NOW + number) for number in range(1, 5)]
+    for task in made:
+        delayed.add(task)
+    assert not list(delayed.release(NOW))
+    for task in (made[0], made[2]):
+        task.touched().state = State.REVOKED
+    assert (delayed.next_due(), delayed.entries) == (NOW + 2, 3)
+    assert list(delayed.release(NOW + 3)) == [made[1]]
+    assert (delayed.next_due(), delayed.entries) == (NOW + 4, 1)
+
+
+def test_task_filed_under_two_minutes_waits_for_the_later() -> None:
+    delayed, task = Delayed(), waiting_task("t", 0, due=NOW + 100)
+    delayed.add(task)
+    task.due = NOW + 1_000
+    delayed.add(task)
+    assert (delayed.next_due(), delayed.entries) == (NOW + 1_000, 1)

@@ -1,0 +1,205 @@
+"""Judge mutants quickly: one process collects the concern's tests, and a fork of it runs those that reach the bug.
+
+A mutant that survives here is to be judged again by `judge`, in fresh processes and by all tests of its concern.
+"""
+
+import ast
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from simulation.__main__ import KINDS, run
+
+from .concern import Concern
+from .judge import NOT_SWAPPED, PYTEST_OPTIONS, ROOT, RUN_SECONDS_MAX, TESTS, Verdict, module_name
+from .mutants import Mutant, planted
+from .reach import Reach, Recorder
+from .swap import NotSwappedError, Swaps, statement
+
+# A test hangs by the bug if it takes so long, or so many times the processor time that it takes without the bug.
+_HANGS_SECONDS: Final = 30
+_PROCESSOR_TIMES: Final = 10
+_SIMULATION_PROCESSOR_SECONDS: Final = 3
+_SLOW_SECONDS: Final = 2  # a test that takes longer than the simulation has its turn after it
+_FEW: Final = 12  # of fewer mutants it is quicker to judge each in a process of its own
+_SAID_MAX: Final = 4_000  # characters
+
+
+class _Fork:
+    """A process that does one thing and tells what came of it."""
+
+    def __init__(self, work: Callable[[], Any], directory: str) -> None:
+        self.begun: Final = time.monotonic()
+        self.pipe, told = Pipe(duplex=False)
+        self._process: Final = os.fork()
+        if not self._process:
+            self.pipe.close()  # else it would never notice that its parent has ended
+            self._work(work, told, directory)
+        told.close()
+
+    def _work(self, work: Callable[[], Any], told: Connection, directory: str) -> None:
+        try:
+            os.setsid()
+            os.environ["TMPDIR"] = tempfile.tempdir = directory
+            told.send(work())
+        finally:
+            os._exit(0)
+
+    def end(self) -> Any:
+        """What it told, or that it ended without a word or hangs; whatever it started is ended with it."""
+        try:
+            said = self.pipe.recv() if self.pipe.poll() else "it hangs"
+        except EOFError:
+            said = "the end of its process"
+        self.pipe.close()
+        os.killpg(self._process, signal.SIGKILL)
+        os.waitpid(self._process, 0)
+        return said
+
+
+class Warm:
+    """A plugin of pytest that judges mutants instead of running the tests once."""
+
+    def __init__(
+        self, mutants: list[Mutant], concern: Concern, jobs: int, tell: Callable[[Mutant, Verdict], None]
+    ) -> None:
+        self._mutants: Final = mutants
+        self.concern: Final = concern
+        self._jobs: Final = jobs
+        self._tell: Final = tell
+        self._failed = ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note the first test that failed."""
+        if report.failed:
+            self._failed = self._failed or report.nodeid
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Record what the tests reach, then judge each mutant in a fork."""
+        files = {str(ROOT / mutant.path) for mutant in self._mutants}
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
+            recording = _Fork(lambda: (Recorder(files).record(session.items), self._failed), directory)
+            wait([recording.pipe])
+            reached, failed = recording.end()
+        if failed:
+            raise pytest.UsageError(f"without any bug {failed} fails")
+        swaps = Swaps(ROOT)
+        for mutant, verdict in self._judged(session.items, reached, swaps):
+            self._tell(mutant, verdict)
+        return True
+
+    def _judged(
+        self, items: list[pytest.Item], reached: dict[str, Reach], swaps: Swaps
+    ) -> Iterator[tuple[Mutant, Verdict]]:
+        waiting, running = self._mutants[::-1], dict[Connection, tuple[Mutant, _Fork, Any]]()
+        while waiting or running:
+            while waiting and len(running) < self._jobs:
+                mutant = waiting.pop()
+                directory = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+                work = partial(self._noticed, mutant, self._chosen(mutant, items, reached), swaps, directory.name)
+                fork = _Fork(work, directory.name)
+                running[fork.pipe] = mutant, fork, directory
+            ready = wait(list(running), timeout=1)
+            for pipe, (mutant, fork, directory) in list(running.items()):
+                seconds = time.monotonic() - fork.begun
+                if pipe in ready or seconds > RUN_SECONDS_MAX:
+                    del running[pipe]
+                    yield mutant, Verdict(fork.end(), seconds)
+                    directory.cleanup()
+
+    def _chosen(
+        self, mutant: Mutant, items: list[pytest.Item], reached: dict[str, Reach]
+    ) -> list[tuple[float, pytest.Item]]:
+        """The tests that may reach the bug, the quickest first."""
+        path, chosen = ROOT / mutant.path, []
+        lines = {(str(path), line) for line in statement(ast.parse(path.read_text(encoding="utf-8")), mutant.line)}
+        for item in items:
+            reach = reached[item.nodeid]
+            if reach.starts_processes or lines & reach.lines:
+                chosen.append((reach.seconds, item))
+        return sorted(chosen, key=lambda each: each[0])
+
+    def _noticed(self, mutant: Mutant, chosen: list[tuple[float, pytest.Item]], swaps: Swaps, directory: str) -> str:
+        """By what the bug is noticed, in this fork."""
+        source = Path(directory, "mutant.py")
+        source.write_text(planted(mutant, ROOT), encoding="utf-8")
+        os.environ.update(JOURNEYMAN_MUTANT=module_name(mutant.path), JOURNEYMAN_MUTANT_SOURCE=str(source))
+        try:
+            swaps.plant(mutant)
+        except NotSwappedError:
+            return NOT_SWAPPED
+        quick = [each for each in chosen if each[0] < _SLOW_SECONDS]
+        slow = [each for each in chosen if each[0] >= _SLOW_SECONDS]
+        return self._test(quick) or self._simulation() or self._test(slow)
+
+    def _test(self, chosen: list[tuple[float, pytest.Item]]) -> str:
+        items = [item for _, item in chosen]
+        for (seconds, item), following in zip(chosen, [*items[1:], None], strict=False):
+            _limit_processor(1 + seconds)
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if self._failed:
+                break
+        return self._failed
+
+    def _simulation(self) -> str:
+        _limit_processor(_SIMULATION_PROCESSOR_SECONDS)
+        try:
+            for name in KINDS if self.concern.worlds else ():
+                run(name, 0, self.concern.worlds)
+        except BaseException:  # whatever the bug raises
+            return "the simulation"
+        return ""
+
+
+def _limit_processor(seconds: float) -> None:
+    """End this process by a signal once it has used a multiple of these seconds of processor time."""
+    signal.setitimer(signal.ITIMER_PROF, _PROCESSOR_TIMES * seconds)
+
+
+def warm_verdicts(mutants: list[tuple[Mutant, Concern]], jobs: int) -> Iterator[tuple[Mutant, Concern, Verdict]]:
+    """Each with its verdict, concern by concern; `NOT_SWAPPED` where this way cannot judge it."""
+    for concern in dict.fromkeys(concern for _, concern in mutants):
+        rest = {mutant.name: mutant for mutant, its in mutants if its == concern}
+        for name, verdict in verdicts(list(rest.values()), concern, jobs) if len(rest) >= _FEW else ():
+            yield rest.pop(name), concern, verdict
+        for mutant in rest.values():
+            yield mutant, concern, Verdict(NOT_SWAPPED, 0.0)
+
+
+def verdicts(mutants: list[Mutant], concern: Concern, jobs: int) -> Iterator[tuple[str, Verdict]]:
+    """Run pytest with the plugin in a process of its own, since the modules it imports are mutated there."""
+    with tempfile.TemporaryFile() as log:
+        told, tell = Pipe(duplex=False)
+
+        def work() -> int:
+            told.close()
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+            return _run_pytest(Warm(mutants, concern, jobs, lambda mutant, verdict: tell.send((mutant.name, verdict))))
+
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
+            fork = _Fork(work, directory)
+            tell.close()
+            try:
+                while True:
+                    yield told.recv()
+            except EOFError:
+                status = fork.end()
+        if status:
+            log.seek(0)
+            raise RuntimeError(f"pytest ended with {status}:\n{log.read().decode(errors='replace')[-_SAID_MAX:]}")
+
+
+def _run_pytest(plugin: Warm) -> int:
+    os.chdir(ROOT)
+    os.environ["PYTHONPATH"] = str(TESTS / "mutate" / "hook")
+    tests = [f"tests/{test}" for test in plugin.concern.tests]
+    return int(pytest.main([*PYTEST_OPTIONS, f"--timeout={_HANGS_SECONDS}", *tests], plugins=[plugin]))
