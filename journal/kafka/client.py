@@ -351,9 +351,22 @@ async def _cancel_all(tasks: set[asyncio.Task[Any]]) -> None:
 
 async def _finish(stop: Coroutine[Any, Any, None], client: Any) -> None:
     _abort_connections(client, only_stuck=True)
+    _settle_metadata(client)
     with contextlib.suppress(KafkaError, OSError, TimeoutError):
         async with asyncio.timeout(CLIENT_STOP_SECONDS_MAX):
             await stop
+
+
+def _settle_metadata(client: Any) -> None:
+    """Drop the client's metadata task if an error has ended it: `close()` would raise that error, and close nothing.
+
+    While the interpreter exits, asyncio looks up no host name any more, and the task ends by a ``RuntimeError``.
+    """
+    task = client._sync_task  # noqa: SLF001
+    if task is not None and task.done():
+        client._sync_task = None  # noqa: SLF001
+        if not task.cancelled():
+            task.exception()
 
 
 def _abort_connections(client: Any, *, only_stuck: bool) -> None:

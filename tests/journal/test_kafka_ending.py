@@ -1,10 +1,16 @@
 """Programs that leave a journal on Kafka open: as they end, and as they fork."""
 
+import asyncio
 import subprocess
 import sys
 import uuid
+from typing import Any
 
 import pytest
+from journeyman.journal.kafka.client import make_producer, stop_producer
+from journeyman.journal.kafka.connection import Connection
+from journeyman.journal.kafka.limits import TOPIC_MESSAGE_BYTES_MIN
+from support.waiting import reached
 
 pytestmark = pytest.mark.kafka
 
@@ -72,6 +78,28 @@ _HOW_IN_ASYNCIO = ["asyncio", "asyncio dropped", "a loop that stands still"]
 @pytest.mark.parametrize("how", _HOW + _HOW_IN_ASYNCIO)
 def test_program_that_closes_nothing_ends_silently(url: str, how: str) -> None:
     assert ran(_ENDING, url, how) == (3 if how == "exit" else 0, "", "")
+
+
+def test_producer_stops_when_no_host_name_can_be_looked_up(kafka_bootstrap: str) -> None:
+    host, _, port = kafka_bootstrap.partition(":")
+
+    async def test() -> None:
+        producer: Any = make_producer(Connection(((host, int(port)),)), TOPIC_MESSAGE_BYTES_MIN)
+        await producer.start()
+        client = producer.client
+        brokers = client.cluster._brokers
+        brokers.update({each: broker._replace(host="localhost") for each, broker in brokers.items()})
+        # As the interpreter does first when it exits; asyncio looks host names up in this executor.
+        await asyncio.get_running_loop().shutdown_default_executor()
+        for connection in list(client._conns.values()):
+            connection.close()
+        client.force_metadata_update()
+        await reached(client._sync_task.done, "the metadata task ends")
+        await stop_producer(producer)
+        assert client._sync_task is None
+        assert not any(connection.connected() for connection in client._conns.values())
+
+    asyncio.run(test())
 
 
 _FORKING = """
