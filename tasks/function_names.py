@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -47,7 +48,7 @@ def _importable(script: str) -> str:
     return ".".join(names)
 
 
-def mark_coroutine_function(task: object) -> None:
+def mark_coroutine_function(task: Callable[..., object]) -> None:
     """Have `inspect` and `asyncio` recognise a callable object as a coroutine function."""
     if hasattr(inspect, "markcoroutinefunction"):  # Python 3.12
         inspect.markcoroutinefunction(task)
