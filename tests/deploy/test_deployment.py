@@ -1,7 +1,9 @@
 """The files of `deploy/`, checked without an engine: commands, ports, probes, images, keys, units."""
 
 import re
+import shlex
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +78,7 @@ def test_dockerfile_installs_extras_that_exist() -> None:
     (wanted,) = re.findall(r"'\.\[([\w,]+)\]'", text)
     extras = re.findall(r"^(\w+) = \[$", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert set(wanted.split(",")) < set(extras)
+    assert "VOLUME" not in text, "each container would leave a nameless volume behind"
     assert {"USER 10001:10001", 'ENTRYPOINT ["journeyman"]', "EXPOSE 8080 8081"} <= set(text.splitlines())
 
 
@@ -113,8 +116,11 @@ def test_probe_of_compose_finds_a_service_well(tmp_path: Path) -> None:
 
 def test_commands_of_the_readme_make_the_keys(tmp_path: Path) -> None:
     (block,) = re.findall(r"```sh\n(.*?)```", (DEPLOY / "README.md").read_text(), re.DOTALL)
-    subprocess.run(["bash", "-euc", block], cwd=tmp_path, check=True, timeout=30)
+    (tmp_path / "deploy").mkdir()
+    subprocess.run(["bash", "-euc", f"umask 077\n{block}"], cwd=tmp_path, check=True, timeout=30)
     secrets = tmp_path / "deploy" / "secrets"
+    assert stat.S_IMODE(secrets.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in secrets.iterdir()} == {0o644}, "users of containers read them"
     assert {f"./secrets/{path.name}" for path in secrets.iterdir()} >= {
         secret["file"] for secret in COMPOSE["secrets"].values()
     }
@@ -123,6 +129,12 @@ def test_commands_of_the_readme_make_the_keys(tmp_path: Path) -> None:
     assert caller is not None
     assert caller.may(Scope.READ)
     assert not caller.may(Scope.SUBMIT)
+
+
+def test_other_commands_of_the_readme_exist() -> None:
+    lines = re.findall(r"exec worker journeyman (.*)$", (DEPLOY / "README.md").read_text(), re.MULTILINE)
+    assert len(lines) == 2
+    assert all(is_command(shlex.split(line)) for line in lines)
 
 
 # -- systemd -----------------------------------------------------------------------------------------------------------
