@@ -23,6 +23,7 @@ FILES: Final = {
     "deploy/NAME-worker.service": "worker.service",
     "Dockerfile": "Dockerfile",
     "compose.yaml": "compose.yaml",
+    ".dockerignore": "dockerignore",
     ".gitignore": "gitignore",
 }
 

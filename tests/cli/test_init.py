@@ -127,9 +127,20 @@ def test_compose_file_runs_workers_over_its_volume(made: Path) -> None:
     lines = (made / "Dockerfile").read_text().splitlines()
     (command,) = [json.loads(line.removeprefix("CMD ")) for line in lines if line.startswith("CMD ")]
     assert is_command(command)
-    assert re.search(r"^docker build .* --tag journeyman:(\S+) ", "\n".join(
-        line.strip() for line in (made / "README.md").read_text().splitlines()
-    ), re.MULTILINE)  # fmt: skip
+
+
+def test_images_are_built_from_files_that_exist(made: Path) -> None:
+    (build,) = re.findall(r"^    (docker build .*)$", (made / "README.md").read_text(), re.MULTILINE)
+    arguments = shlex.split(build.replace("PATH-TO-JOURNEYMAN", str(ROOT)))
+    assert (made / (option(arguments, "--file") or "")).samefile(ROOT / "deploy" / "Dockerfile")
+    assert Path(arguments[-1]).samefile(ROOT)
+    lines = (made / "Dockerfile").read_text().splitlines()
+    assert f"FROM {option(arguments, '--tag')}" in lines
+    (source, target) = re.findall(r"^COPY --chown=root:root (\S+) /app/(\S+)$", "\n".join(lines), re.MULTILINE)[0]
+    assert source == target
+    assert (made / source / "tasks.py").is_file()
+    kept = [line[1:] for line in (made / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    assert kept == [source]
 
 
 def test_commands_of_the_readme_exist(made: Path) -> None:
