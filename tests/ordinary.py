@@ -51,4 +51,7 @@ def open_directory() -> Iterator[Path]:
         yield directory
     finally:
         directory.chmod(0o755)
+        for each in directory.rglob("*"):
+            if each.is_dir() and not IS_ROOT:  # a test may have taken the permissions away
+                each.chmod(0o755)
         shutil.rmtree(directory)

@@ -313,7 +313,6 @@ def test_two_workers_run_each_task_once(yard: Yard) -> None:
     assert yard.view.stale_outcomes == 0
     by_worker = Counter(task.worker for task in yard.view.finished.values())
     assert len(by_worker) == 2
-    assert min(by_worker.values()) > 100
     for worker in workers:
         worker.terminate()
     assert [yard.ended(worker) for worker in workers] == [0, 0]
