@@ -8,9 +8,12 @@ import typer
 from ..journal.journal import Journal
 from ..tasks.answers.acts import QueueChangeAnswer
 from ..tasks.broker import Broker
+from ..tasks.inspection.as_of import view_as_of
+from ..tasks.inspection.wording import listing
 from .shared.asking import Reason, operator
 from .shared.completing import queues as queues_known
-from .shared.failures import quiet_on_broken_pipe
+from .shared.completing import queues_in_use
+from .shared.failures import print_problem, quiet_on_broken_pipe
 from .shared.json_lines import print_json, with_journal
 from .shared.opening import existing_journal
 from .shared.options import JournalURL, LevelOption, LogLevel, configure_logging
@@ -73,6 +76,19 @@ def _each(
         broker = Broker(opened)
         for queue in dict.fromkeys(queues):
             _print_change(opened, queue, done, changed=change(broker, queue), as_json=as_json)
+        if done == "paused" and not as_json:
+            _name_unused(opened, queues)
+
+
+def _name_unused(journal: Journal, queues: Sequence[str]) -> None:
+    """Say of which paused queues nothing is known yet: their names may be mistyped."""
+    in_use = queues_in_use(journal.run(view_as_of(journal.asynchronous)).view)
+    if unused := [queue for queue in dict.fromkeys(queues) if queue not in in_use]:
+        known = f"; the queues in use are {listing(sorted(in_use))}" if in_use else ""
+        print_problem(
+            f"no task is in the queue {listing(unused)}, and no worker names it{known}. If the name is mistyped, take "
+            "the pause back with `journeyman resume`"
+        )
 
 
 def _print_change(journal: Journal, queue: str, done: str, *, changed: bool, as_json: bool) -> None:

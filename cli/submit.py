@@ -15,7 +15,7 @@ from ..tasks.definition import Task
 from ..tasks.errors import TaskError
 from ..tasks.limits import TASK_ID_CHARS_MAX
 from ..tasks.message import Message, new_id
-from ..workers.loading import tasks_by_name
+from ..workers.loading import modules_here, tasks_by_name
 from .shared.failures import BadInput, quiet_on_broken_pipe
 from .shared.json_lines import print_json, with_journal
 from .shared.opening import shared_journal
@@ -111,6 +111,8 @@ def _message(name: str, journal: Journal, args: list[Any], kwargs: dict[str, Any
 
 def _task(name: str) -> Task[Any, Any] | None:
     package, colon, task_name = name.rpartition(":")
+    if "." in name and name in modules_here():
+        raise BadInput(f"{name} is a module, and TASK the name of a task: expected such as {name}:send, got {name!r}")
     if not colon or not package or "/" in package:
         return None
     try:

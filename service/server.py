@@ -150,9 +150,12 @@ def listen(host: str, port: int) -> socket.socket:
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # a peer that takes nothing keeps no connection, even a closed one
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(READER_STALL_SECONDS * 1_000))
     except OSError as error:
+        cause = (
+            "It takes a privilege there" if isinstance(error, PermissionError) else "Another process may listen there"
+        )
         raise AddressInUse(
-            f"cannot listen on {host} port {port}: {error.strerror or error}. Another process may listen there; name "
-            "another port with --port, or 0 for a free one"
+            f"cannot listen on {host} port {port}: {error.strerror or error}. {cause}; name another port with --port, "
+            "or 0 for a free one"
         ) from None
     return listening
 

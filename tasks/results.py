@@ -19,6 +19,7 @@ from .durations import Duration, milliseconds
 from .errors import ValidationError
 from .failure import failed
 from .index.entries import RESULT_STORED
+from .inspection.wording import SUBMISSIONS_SHOWN
 from .large_results import joined
 from .lookup import Found, checked, in_words, task_lookup
 from .message import Message, id_of
@@ -52,7 +53,6 @@ class _SucceededEvent(msgspec.Struct):
 
 
 _decoder: Final = RowDecoder(_SucceededEvent)
-
 
 # A serializer, or several.
 Readers = AnySerializer | Sequence[AnySerializer] | None
@@ -257,7 +257,8 @@ class Results:
         found = await self._lookup.wait(task_id, is_there, remaining)
         if timeout != 0 and not is_there(found):
             when = "in time" if timeout is None else f"after {timeout:,} ms"
-            raise TimeoutError(f"no result of task {task_id!r} {when}: {self._state(found.task)}")
+            said = f"{self._state(found.task)}; see `journeyman why {task_id}`"
+            raise TimeoutError(f"no result of task {task_id!r} {when}: {said}")
         return found
 
     async def of(self, task_id: str, found: Found, options: Options) -> Any:
@@ -313,11 +314,9 @@ class Results:
 
     def _is_old(self, found: Found, at: float | None = None) -> bool:
         """Return whether the task's `result_ttl` is over at a moment (None: now), by the clock here."""
-        task = found.task
+        task, row = found.task, account_of(found.trace).result_row
         submitted = found.trace.rows.get(task.submitted) if task is not None else None
-        if task is None or submitted is None or b'"result_ttl"' not in submitted:
-            return False
-        if (row := account_of(found.trace).result_row) is None:
+        if task is None or row is None or submitted is None or b'"result_ttl"' not in submitted:
             return False
         message = stored_message(found)
         ttl = message.result_ttl if message is not None else None
@@ -368,7 +367,7 @@ class Results:
 
     def _state(self, task: TaskState | None) -> str:
         if task is None:
-            return f"no such task is known to the journal {self._journal.location}"
+            return f"no such task is known to the journal {self._journal.location}; {SUBMISSIONS_SHOWN}"
         return "was collected already" if task.collected else in_words(task.state)
 
 

@@ -107,6 +107,7 @@ def _modules(package: str) -> Iterator[ModuleType]:
         raise NoTasksFoundError(
             f"expected the name of a package or module such as shop.tasks, got {package!r}{_hint(package)}: {error}"
         ) from error
+    _refuse_project_directory(root, package)
     yield root
     for found in pkgutil.walk_packages(getattr(root, "__path__", ()), root.__name__ + "."):
         if not found.name.endswith(".__main__"):
@@ -128,6 +129,21 @@ def _imported(name: str) -> ModuleType:
         ) from error
 
 
+def _refuse_project_directory(root: ModuleType, package: str) -> None:
+    """Refuse a directory that holds a package of its own name: its modules would get other names than in its code.
+
+    Python imports a directory without `__init__.py` as a namespace package.
+    """
+    if getattr(root, "__file__", None) is not None:
+        return
+    for path in map(Path, getattr(root, "__path__", ())):
+        if (path / package / "__init__.py").is_file():
+            raise NoTasksFoundError(
+                f"{package} in {path.parent} is no package: it is the directory that holds the package {package}. "
+                f"Start it there, after `cd {quote(path.name)}`"
+            )
+
+
 def _hint(package: str) -> str:
     if "/" in package or package.endswith(".py"):
         return f"; did you mean {package.removesuffix('.py').strip('./').replace('/', '.')}?"
@@ -135,7 +151,10 @@ def _hint(package: str) -> str:
     below = _directory_below(here, package)
     if below:
         return f" in {here} or installed, but in {here / below}: start it there, after `cd {quote(below)}`"
-    close = get_close_matches(package, [*_names_in(here)], n=1, cutoff=_LIKENESS)
+    head, _, _ = package.partition(".")
+    if here.name == head and _holds(here.parent, package):
+        return f" in {here} or installed, but in {here.parent}: start it there, after `cd ..`"
+    close = get_close_matches(package, modules_here(), n=1, cutoff=_LIKENESS)
     meant = f"did you mean {close[0]}?" if close else "start it in the directory that holds the package, or install it"
     return f" in {here} or installed; {meant}"
 
@@ -144,21 +163,25 @@ def _hint(package: str) -> str:
 _LIKENESS: Final = 0.75
 
 
-def _names_in(directory: Path) -> Iterator[str]:
-    """Yield the names of the modules and packages in a directory, and of the modules in these packages."""
-    for found in pkgutil.iter_modules([str(directory)]):
-        yield found.name
+def modules_here() -> list[str]:
+    """Return the names of the modules and packages in the current directory, and of the modules in these packages."""
+    here, names = Path.cwd(), list[str]()
+    for found in pkgutil.iter_modules([str(here)]):
+        names.append(found.name)
         if found.ispkg:
-            inside = pkgutil.iter_modules([str(directory / found.name)])
-            yield from (f"{found.name}.{each.name}" for each in inside)
+            names += (f"{found.name}.{each.name}" for each in pkgutil.iter_modules([str(here / found.name)]))
+    return names
 
 
 def _directory_below(directory: Path, package: str) -> str:
     """Return the name of the directory in `directory` that holds the package or module; empty if none does."""
-    path = Path(*package.split("."))
     with suppress(OSError):  # as of a directory that this process may not read
         for below in sorted(directory.iterdir()):
-            held = below / path
-            if held.with_name(f"{held.name}.py").is_file() or (held / "__init__.py").is_file():
+            if _holds(below, package):
                 return below.name
     return ""
+
+
+def _holds(directory: Path, package: str) -> bool:
+    held = directory.joinpath(*package.split("."))
+    return held.with_name(f"{held.name}.py").is_file() or (held / "__init__.py").is_file()

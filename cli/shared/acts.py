@@ -9,8 +9,8 @@ import typer
 from ...journal.journal import Journal
 from ...tasks.answers.acts import WouldAnswer, acted
 from ...tasks.broker import Broker
-from ...tasks.disposition import Disposition, Effect
-from ...tasks.inspection.wording import disposition_in_words, listing, number
+from ...tasks.disposition import Effect
+from ...tasks.inspection.wording import disposition_with_advice, listing, number
 from .asking import operator
 from .completing import queues
 from .failures import EXIT_ENVIRONMENT, BadInput
@@ -108,6 +108,5 @@ def _print_effect(journal: Journal, task: str, effect: Effect, *, as_json: bool)
     if as_json:
         print_json(acted(task, effect))
         return
-    words = disposition_in_words(effect.disposition)
-    where = f" {journal.location}" if effect.disposition is Disposition.UNKNOWN else ""
-    print(f"{printable(task)} {words}{where}", flush=True)
+    words = disposition_with_advice(effect.disposition, task, journal.location)
+    print(f"{printable(task)} {printable(words)}", flush=True)

@@ -33,18 +33,22 @@ def acted_on(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def queues(ctx: typer.Context, incomplete: str) -> list[str]:
     """The names of queues that hold tasks, are paused, or are named by a worker."""
-    return _from_view(ctx, incomplete, _queues)
+    return _from_view(ctx, incomplete, lambda view: sorted(queues_in_use(view) | _paused(view)))
 
 
 def _newest(tasks: Iterable[TaskState]) -> list[str]:
     return [task.id for task in sorted(tasks, key=lambda task: task.submitted_at, reverse=True)]
 
 
-def _queues(view: TaskView) -> list[str]:
+def queues_in_use(view: TaskView) -> set[str]:
+    """The names of queues that hold tasks, or are named by a worker."""
     named = {task.queue for task in [*view.live.values(), *view.dead.values()]}
     named.update(queue for session in view.all_sessions() for queue in session.queues or ())
-    named.update(queue for paused in view.paused.values() for queue in paused)
-    return sorted(named)
+    return named
+
+
+def _paused(view: TaskView) -> set[str]:
+    return {queue for paused in view.paused.values() for queue in paused}
 
 
 def _from_view(ctx: typer.Context, incomplete: str, choices: Callable[[TaskView], list[str]]) -> list[str]:

@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from typing import Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 import typer
 
@@ -55,7 +55,7 @@ def report(error: Exception) -> int:
         traceback.print_exception(error)
     if isinstance(error, _ParserError):
         command = getattr(getattr(error, "ctx", None), "command_path", "journeyman")
-        print_problem(f"{error.format_message()} See '{command} --help'.")
+        print_problem(f"{_with_value(error)} See '{command} --help'.")
         return error.exit_code
     if isinstance(error, (*_USAGE, JournalError, TaskError)):
         print_problem(str(error))
@@ -66,6 +66,16 @@ def report(error: Exception) -> int:
         f"unexpected {type(error).__name__}: {error}. Run it again with --log-level DEBUG to see where it came from."
     )
     return EXIT_ENVIRONMENT
+
+
+def _with_value(error: _ParserError) -> str:
+    """Return the sentence of an error of the parser, with the value that it refused if it knows that one."""
+    said = error.format_message()
+    cause: Any = getattr(error, "__cause__", None)
+    refused = [each.get("input") for each in cause.errors()] if hasattr(cause, "errors") else []
+    if refused and repr(refused[0]) not in said:
+        said = f"{said.rstrip('.')}; got {refused[0]!r:.80}"
+    return said if said.endswith((".", "?", "!")) else f"{said}."
 
 
 def print_problem(sentence: str) -> None:

@@ -81,16 +81,25 @@ def check_path(path: str, *, reads_only: bool = False) -> None:
         mode = Path(path).stat().st_mode
     except FileNotFoundError:
         if not os.access(parent, os.W_OK | os.X_OK):
-            raise NotAJournal(f"the journal {path} cannot be made: no permission to write in {parent}.") from None
+            raise NotAJournal(
+                f"the journal {path} cannot be made: no permission to write in {parent}. Give the user of this process "
+                "that permission, or name a file elsewhere."
+            ) from None
         return
     except OSError as error:
-        raise NotAJournal(f"expected a journal's file at {path}, which cannot be reached: {error.strerror}.") from error
+        raise NotAJournal(
+            f"expected a journal's file at {path}, which cannot be reached: {error.strerror}. Name another file, or "
+            "let the user of this process enter its directory."
+        ) from error
     if not stat.S_ISREG(mode):
         kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
         raise NotAJournal(f"expected a journal's file, but {path} is {kind}. Name a file.")
     if not os.access(path, os.R_OK | (0 if reads_only else os.W_OK)):
         hint = " To read it only, open it with create=0 in its URL." if os.access(path, os.R_OK) else ""
-        raise NotAJournal(f"the journal {path} cannot be used: no permission to read and write it.{hint}")
+        raise NotAJournal(
+            f"the journal {path} cannot be used: no permission to read and write it. Give the user of this process "
+            f"that permission.{hint}"
+        )
 
 
 def connect_to_read(path: str) -> apsw.Connection:

@@ -36,7 +36,10 @@ class WriteLock:
         try:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise JournalUnavailable(f"the journal's lock {path} cannot be opened: {error.strerror}.") from error
+            raise JournalUnavailable(
+                f"the journal's lock {path} cannot be opened: {error.strerror}. The user of this process needs "
+                "permission to write that file and its directory."
+            ) from error
         # Closes the file also if the journal is garbage-collected without being closed.
         self._close_file = weakref.finalize(self, os.close, self._descriptor)
         self._close_file.atexit = False  # a commit may still run then, and the system closes the file anyway

@@ -24,6 +24,7 @@ from ..state.routing import routing_key
 from ..state.state import SessionState, TaskState
 from ..state.transitions import State
 from ..state.view import TaskView, Verdict
+from .wording import SUBMISSIONS_SHOWN
 
 
 class Step(NamedTuple):
@@ -105,9 +106,14 @@ def _unknown(location: str, task_id: str, trace: Trace, steps: list[Step], first
         )
     if steps:
         return f"the journal {location} holds {len(steps)} events of a task {task_id}, but not its submission" + (
-            ": retention has removed it." if first else "."
+            ": retention has removed it."
+            if first
+            else f": is it the right journal, and the whole id? {SUBMISSIONS_SHOWN}"
         )
-    return f"the journal {location} knows no task {task_id}. Ids are case-sensitive; is it the right journal?"
+    return (
+        f"the journal {location} knows no task {task_id}. Ids are case-sensitive; is it the right journal? "
+        f"{SUBMISSIONS_SHOWN}"
+    )
 
 
 class _Steps:

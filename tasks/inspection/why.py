@@ -31,7 +31,7 @@ from .lock_findings import linked_lock
 from .why_chain import links_behind, why_not_submitted
 from .why_schedule import schedule_behind, why_schedule, why_tick
 from .why_waiting import why_waiting
-from .wording import age, clock, number, signature, span
+from .wording import SUBMISSIONS_SHOWN, age, clock, number, signature, span
 
 
 def explain(view: TaskView, task_id: str, now: float, evidence: Evidence = NOTHING) -> list[Finding]:
@@ -60,8 +60,7 @@ def _unknown(view: TaskView, task_id: str) -> Finding:
     if close:
         return Finding("unknown", f"{sentence} Did you mean {' or '.join(close)}?", {"suggestions": close})
     sentence += (
-        " Ids are case-sensitive. Is it the right journal, and was the submission acknowledged? "
-        "`journeyman tail --topic task.submitted --since 1h` shows what was."
+        f" Ids are case-sensitive. Is it the right journal, and was the submission acknowledged? {SUBMISSIONS_SHOWN}."
     )
     return Finding("unknown", sentence, {"suggestions": []})
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from shlex import quote
 from typing import Any, Final
 
 import orjson
@@ -13,6 +14,8 @@ _CONTROL: Final = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))
 }  # text from an event must not contain terminal control sequences
 _STEPS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
+# The next step of a reader whose id no task has.
+SUBMISSIONS_SHOWN: Final = "`journeyman tail --topic task.submitted --since 1h` shows what was submitted"
 # Journals from before times were limited can have moments beyond any calendar, and unreadably long spans.
 _BEYOND: Final = "a time beyond any calendar"
 
@@ -142,3 +145,13 @@ _WORDS: Final = {
 def disposition_in_words(disposition: Disposition) -> str:
     """Return what became of a task by a revocation, a requeue or a purge, to be read behind its id."""
     return _WORDS[disposition]
+
+
+def disposition_with_advice(disposition: Disposition, task_id: str, location: str) -> str:
+    """Return the same for an operator: with the journal that does not know the task, and the next step."""
+    words = disposition_in_words(disposition)
+    if disposition is Disposition.UNKNOWN:
+        return f"{words} {location}; {SUBMISSIONS_SHOWN}"
+    if disposition in (Disposition.NOT_A_DEAD_LETTER, Disposition.ALREADY_ENDED):
+        return f"{words}; `journeyman why {quote(task_id)}` shows its state"
+    return words

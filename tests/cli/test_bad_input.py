@@ -11,20 +11,11 @@ from pathlib import Path
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from support.sentences import assert_one_sentence
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 NO_TASK = "0192f6b1-5c7a-7d31-9f60-3a2b8a4c9d11"
-
-
-def _assert_one_sentence(done: "subprocess.CompletedProcess[str]", status: int, *words: str) -> None:
-    assert done.returncode == status, done.stderr
-    assert done.stdout == ""
-    lines = done.stderr.splitlines()
-    assert len(lines) == 1, done.stderr
-    assert lines[0].startswith("journeyman: ")
-    for each in words:
-        assert each in lines[0]
 
 
 @pytest.fixture
@@ -101,7 +92,7 @@ def test_mistyped_command_is_refused_with_a_sentence(
     (shop / "leaving" / "__init__.py").touch()
     (shop / "leaving" / "late.py").write_text("import sys\nsys.exit('no')")
     (shop / "unmet.py").write_text("import no_such_library")
-    _assert_one_sentence(refused(*arguments), 2, words)
+    assert_one_sentence(refused(*arguments), 2, words)
     assert not list(shop.glob("*.db")), "a mistake must not make a journal"
 
 
@@ -113,19 +104,19 @@ class TestTheWorldSaysNo:
         with closing(sqlite3.connect(shop / "other.db")) as other, other:
             other.execute("CREATE TABLE accounts (id INTEGER)")
         other.close()
-        _assert_one_sentence(refused(*command, "--journal", "sqlite:///other.db"), 1, "database of another program")
+        assert_one_sentence(refused(*command, "--journal", "sqlite:///other.db"), 1, "database of another program")
 
     def test_file_that_is_no_database_is_named(self, refused: Run, shop: Path, command: list[str]) -> None:
         (shop / "notes.txt").write_text("Dear diary, " * 1_000)
-        _assert_one_sentence(refused(*command, "--journal", "sqlite:///notes.txt"), 1, "is not an SQLite database")
+        assert_one_sentence(refused(*command, "--journal", "sqlite:///notes.txt"), 1, "is not an SQLite database")
 
     def test_directory_is_refused(self, refused: Run, command: list[str]) -> None:
-        _assert_one_sentence(refused(*command, "--journal", "sqlite:///shop"), 1, "is a directory")
+        assert_one_sentence(refused(*command, "--journal", "sqlite:///shop"), 1, "is a directory")
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
     def test_file_without_read_permission_is_named(self, refused: Run, shop: Path, command: list[str]) -> None:
         (shop / "theirs.db").touch(0)
-        _assert_one_sentence(refused(*command, "--journal", "sqlite:///theirs.db"), 1, "no permission")
+        assert_one_sentence(refused(*command, "--journal", "sqlite:///theirs.db"), 1, "no permission")
 
 
 @pytest.mark.parametrize("command", [["worker", "shop.tasks"], ["tail"]])
@@ -134,7 +125,7 @@ def test_missing_broker_is_named(refused: Run, command: list[str], soon_away: No
         silent.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         done = refused(*command, "--journal", f"kafka://{address}/shop")
-    _assert_one_sentence(done, 1, "no usable Kafka at", address)
+    assert_one_sentence(done, 1, "no usable Kafka at", address)
 
 
 @pytest.mark.kafka
@@ -149,7 +140,7 @@ def test_topic_with_retention_is_refused(call: Run, kafka_bootstrap: str) -> Non
 
     asyncio.run(make_topic())
     done = call("tail", "--journal", f"kafka://{kafka_bootstrap}/forgetful")
-    _assert_one_sentence(done, 1, "forgetful", "retention.ms", "kafka-configs")
+    assert_one_sentence(done, 1, "forgetful", "retention.ms", "kafka-configs")
 
 
 @pytest.mark.kafka
@@ -157,7 +148,7 @@ def test_missing_topic_is_named(call: Run, kafka_bootstrap: str) -> None:
     """Reading makes none: a name that was misspelt is told from a journal without events."""
     url = f"kafka://{kafka_bootstrap}/misspelt"
     for _ in range(2):
-        _assert_one_sentence(call("tail", "--journal", url, "--no-follow"), 2, "there is no journal at", "'misspelt'")
+        assert_one_sentence(call("tail", "--journal", url, "--no-follow"), 2, "there is no journal at", "'misspelt'")
 
 
 def test_unknown_task_is_named(call: Run, shop: Path) -> None:
@@ -165,8 +156,8 @@ def test_unknown_task_is_named(call: Run, shop: Path) -> None:
 
     with jm.Journal(f"sqlite:///{shop / 'shop.db'}") as journal:
         journal.append("shop.opened")
-    _assert_one_sentence(call("history", NO_TASK, "--journal", "sqlite:///shop.db"), 1, f"knows no task {NO_TASK}")
-    _assert_one_sentence(call("history", "mine", "--journal", "sqlite:///shop.db"), 1, "knows no task mine")
+    assert_one_sentence(call("history", NO_TASK, "--journal", "sqlite:///shop.db"), 1, f"knows no task {NO_TASK}")
+    assert_one_sentence(call("history", "mine", "--journal", "sqlite:///shop.db"), 1, "knows no task mine")
 
 
 def test_traceback_is_shown_at_log_level_debug(run: Run, shop: Path) -> None:
