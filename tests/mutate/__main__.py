@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from .concern import CONCERNS, Concern, modules_of
 from .judge import NOT_SWAPPED, ROOT, Verdict, accepted, judge
 from .mutants import Mutant, mutants_of
-from .warm import warm_verdicts
+from .warm import Way, warm_verdicts
 
 
 def all_mutants(only: str = "") -> list[tuple[Mutant, Concern]]:
@@ -25,15 +25,15 @@ def all_mutants(only: str = "") -> list[tuple[Mutant, Concern]]:
     return [(mutant, concern) for mutant, concern in found if mutant.name not in known]
 
 
-def judged(mutants: list[tuple[Mutant, Concern]], jobs: int, *, confirm: bool) -> Iterator[tuple[Mutant, Verdict]]:
+def judged(mutants: list[tuple[Mutant, Concern]], way: Way) -> Iterator[tuple[Mutant, Verdict]]:
     """Judge each in a fork of one process and, if it survives there, in a process of its own; yield the verdicts."""
     again = []
-    for mutant, concern, verdict in warm_verdicts(mutants, jobs):
-        if verdict.noticed_by == NOT_SWAPPED or (confirm and not verdict.noticed_by):
+    for mutant, concern, verdict in warm_verdicts(mutants, way):
+        if verdict.noticed_by == NOT_SWAPPED or not (way.quick or verdict.noticed_by):
             again.append((mutant, concern))
         else:
             yield mutant, verdict
-    with ThreadPoolExecutor(jobs) as pool:
+    with ThreadPoolExecutor(way.jobs) as pool:
         running = {pool.submit(judge, mutant, concern): mutant for mutant, concern in again}
         for done in as_completed(running):
             yield running[done], done.result()
@@ -47,9 +47,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="of modules whose path contains this")
     parser.add_argument("--name", default="", help="whose name contains this")
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time (2)")
-    parser.add_argument(
-        "--quick", action="store_true", help="do not judge survivors again by all tests of their concern"
-    )
+    parser.add_argument("--quick", action="store_true", help="by quick tests alone: more seem to survive than do")
     parser.add_argument("--list", action="store_true", help="name them and run nothing")
     chosen = parser.parse_args()
     mutants = [each for each in all_mutants(chosen.only) if chosen.name in each[0].name]
@@ -62,7 +60,7 @@ def main() -> int:
         print("\n".join(mutant.name for mutant, _ in mutants))
         return 0
     survivors = 0
-    for mutant, verdict in judged(mutants, chosen.jobs, confirm=not chosen.quick):
+    for mutant, verdict in judged(mutants, Way(chosen.jobs, chosen.quick)):
         survivors += not verdict.noticed_by
         said = f"noticed by {verdict.noticed_by}" if verdict.noticed_by else f"SURVIVES (line {mutant.line})"
         print(f"{mutant.name}\n    {said}, {verdict.seconds:.0f} s", flush=True)

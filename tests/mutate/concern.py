@@ -19,11 +19,12 @@ _STATE: Final = (
     "workers/test_decide.py", "tasks/test_lock_state.py", "tasks/test_schedule_fold.py", "tasks/test_service_fold.py",
     "tasks/test_ticks.py", "tasks/test_lock_retention.py", "tasks/test_amending.py", "tasks/test_routing.py",
     "tasks/test_chains.py", "tasks/test_retention.py", "workers/test_amended.py", "workers/test_firing.py",
-    "workers/test_linked_locks.py", "workers/test_loop_snapshots.py",
+    "workers/test_linked_locks.py", "workers/test_loop_snapshots.py", "workers/test_submissions.py",
 )  # fmt: skip
 _SCHEDULING: Final = (
     "workers/test_decide.py", "workers/test_ready_queue.py", "tasks/test_failure_detector.py",
-    "workers/test_delayed.py", "tasks/test_selection.py", "workers/test_paused_queues.py", "workers/test_suspects.py",
+    "workers/test_delayed.py", "workers/test_commit_pace.py", "workers/test_firing.py", "tasks/test_selection.py",
+    "workers/test_paused_queues.py", "workers/test_suspects.py",
 )  # fmt: skip
 _LOOP: Final = (
     "workers/test_lane.py", "workers/test_dead_processes.py", "workers/test_submissions.py", "workers/test_indexing.py",

@@ -119,10 +119,10 @@ def test_statement_with_a_body_is_its_head() -> None:
 QUICK = """
 from mutate.__main__ import all_mutants
 from mutate.concern import Concern
-from mutate.warm import verdicts
+from mutate.warm import Way, verdicts
 
 mutants = [mutant for mutant, _ in all_mutants("workers/scheduling/round_robin.py")]
-for _, verdict in verdicts(mutants[:5], Concern("", ("workers/test_delayed.py", "tasks/test_selection.py")), 1):
+for _, verdict in verdicts(mutants[:5], Concern("", ("workers/test_delayed.py", "tasks/test_selection.py")), Way(1)):
     print(verdict.noticed_by)
 """
 

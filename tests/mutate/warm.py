@@ -9,11 +9,12 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pytest
 from simulation.__main__ import KINDS, run
@@ -31,6 +32,13 @@ _SIMULATION_PROCESSOR_SECONDS: Final = 3
 _SLOW_SECONDS: Final = 2  # a test that takes longer than the simulation has its turn after it
 _FEW: Final = 12  # of fewer mutants it is quicker to judge each in a process of its own
 _SAID_MAX: Final = 4_000  # characters
+
+
+class Way(NamedTuple):
+    """How to judge: so many at a time; `quick` leaves out the slow tests, so that more survive than there are."""
+
+    jobs: int
+    quick: bool = False
 
 
 class _Fork:
@@ -69,39 +77,42 @@ class Warm:
     """A plugin of pytest that judges mutants instead of running the tests once."""
 
     def __init__(
-        self, mutants: list[Mutant], concern: Concern, jobs: int, tell: Callable[[Mutant, Verdict], None]
+        self, mutants: list[Mutant], concern: Concern, way: Way, tell: Callable[[Mutant, Verdict], None]
     ) -> None:
         self._mutants: Final = mutants
         self.concern: Final = concern
-        self._jobs: Final = jobs
+        self._way: Final = way
         self._tell: Final = tell
-        self._failed = ""
+        self._failed: Final[list[str]] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note the first test that failed."""
+        """Note which tests fail."""
         if report.failed:
-            self._failed = self._failed or report.nodeid
+            self._failed.append(report.nodeid)
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Record what the tests reach, then judge each mutant in a fork."""
         files = {str(ROOT / mutant.path) for mutant in self._mutants}
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
-            recording = _Fork(lambda: (Recorder(files).record(session.items), self._failed), directory)
+            recording = _Fork(lambda: self._reached(session.items, files), directory)
             wait([recording.pipe])
-            reached, failed = recording.end()
-        if failed:
-            raise pytest.UsageError(f"without any bug {failed} fails")
+            reached = recording.end()
         swaps = Swaps(ROOT)
         for mutant, verdict in self._judged(session.items, reached, swaps):
             self._tell(mutant, verdict)
         return True
+
+    def _reached(self, items: list[pytest.Item], files: AbstractSet[str]) -> dict[str, Reach]:
+        """Run all tests traced; one that fails without a bug, since it is slower so, is left to the other way."""
+        reached = Recorder(files).record(items)
+        return {test: reach for test, reach in reached.items() if test not in self._failed}
 
     def _judged(
         self, items: list[pytest.Item], reached: dict[str, Reach], swaps: Swaps
     ) -> Iterator[tuple[Mutant, Verdict]]:
         waiting, running = self._mutants[::-1], dict[Connection, tuple[Mutant, _Fork, Any]]()
         while waiting or running:
-            while waiting and len(running) < self._jobs:
+            while waiting and len(running) < self._way.jobs:
                 mutant = waiting.pop()
                 directory = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
                 work = partial(self._noticed, mutant, self._chosen(mutant, items, reached), swaps, directory.name)
@@ -122,8 +133,8 @@ class Warm:
         path, chosen = ROOT / mutant.path, []
         lines = {(str(path), line) for line in statement(ast.parse(path.read_text(encoding="utf-8")), mutant.line)}
         for item in items:
-            reach = reached[item.nodeid]
-            if reach.starts_processes or lines & reach.lines:
+            reach = reached.get(item.nodeid)
+            if reach is not None and (reach.starts_processes or lines & reach.lines):
                 chosen.append((reach.seconds, item))
         return sorted(chosen, key=lambda each: each[0])
 
@@ -137,7 +148,7 @@ class Warm:
         except NotSwappedError:
             return NOT_SWAPPED
         quick = [each for each in chosen if each[0] < _SLOW_SECONDS]
-        slow = [each for each in chosen if each[0] >= _SLOW_SECONDS]
+        slow = [each for each in chosen if each[0] >= _SLOW_SECONDS and not self._way.quick]
         return self._test(quick) or self._simulation() or self._test(slow)
 
     def _test(self, chosen: list[tuple[float, pytest.Item]]) -> str:
@@ -146,8 +157,8 @@ class Warm:
             _limit_processor(1 + seconds)
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if self._failed:
-                break
-        return self._failed
+                return self._failed[0]
+        return ""
 
     def _simulation(self) -> str:
         _limit_processor(_SIMULATION_PROCESSOR_SECONDS)
@@ -164,17 +175,17 @@ def _limit_processor(seconds: float) -> None:
     signal.setitimer(signal.ITIMER_PROF, _PROCESSOR_TIMES * seconds)
 
 
-def warm_verdicts(mutants: list[tuple[Mutant, Concern]], jobs: int) -> Iterator[tuple[Mutant, Concern, Verdict]]:
+def warm_verdicts(mutants: list[tuple[Mutant, Concern]], way: Way) -> Iterator[tuple[Mutant, Concern, Verdict]]:
     """Each with its verdict, concern by concern; `NOT_SWAPPED` where this way cannot judge it."""
     for concern in dict.fromkeys(concern for _, concern in mutants):
         rest = {mutant.name: mutant for mutant, its in mutants if its == concern}
-        for name, verdict in verdicts(list(rest.values()), concern, jobs) if len(rest) >= _FEW else ():
+        for name, verdict in verdicts(list(rest.values()), concern, way) if len(rest) >= _FEW else ():
             yield rest.pop(name), concern, verdict
         for mutant in rest.values():
             yield mutant, concern, Verdict(NOT_SWAPPED, 0.0)
 
 
-def verdicts(mutants: list[Mutant], concern: Concern, jobs: int) -> Iterator[tuple[str, Verdict]]:
+def verdicts(mutants: list[Mutant], concern: Concern, way: Way) -> Iterator[tuple[str, Verdict]]:
     """Run pytest with the plugin in a process of its own, since the modules it imports are mutated there."""
     with tempfile.TemporaryFile() as log:
         told, tell = Pipe(duplex=False)
@@ -183,7 +194,7 @@ def verdicts(mutants: list[Mutant], concern: Concern, jobs: int) -> Iterator[tup
             told.close()
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
-            return _run_pytest(Warm(mutants, concern, jobs, lambda mutant, verdict: tell.send((mutant.name, verdict))))
+            return _run_pytest(Warm(mutants, concern, way, lambda mutant, verdict: tell.send((mutant.name, verdict))))
 
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
             fork = _Fork(work, directory)
