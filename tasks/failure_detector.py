@@ -41,21 +41,25 @@ class SilentSession(NamedTuple):
 class _Sighting:
     """The last sign of life of one session; times are working time, in seconds."""
 
-    __slots__ = ("last", "lease", "proofs", "proved_at", "seen_at")
+    __slots__ = ("last", "lease", "proof_due", "proofs", "seen_at")
 
     def __init__(self, session: SessionState, seen_at: float) -> None:
         self.last = session.last
         self.lease = session.lease_ms / 1_000
+        self._begin(seen_at)
+
+    def _begin(self, seen_at: float) -> None:
         self.seen_at = seen_at
         self.proofs = 0  # beats of ours that have proved that the journal works; at 2 the session may be expired
-        self.proved_at = 0.0  # when the last of them was read back
+        self.proof_due = seen_at + self.lease * LEASE_PROOF_FRACTION
 
     def wants_proof(self, working: float) -> bool:
-        silence = working - self.seen_at
-        if self.proofs == 0:
-            return silence >= self.lease * LEASE_PROOF_FRACTION
-        rest = self.lease * (1 - LEASE_PROOF_FRACTION)
-        return self.proofs < _PROOFS and silence >= self.lease and working - self.proved_at >= rest
+        return self.proofs < _PROOFS and working >= self.proof_due
+
+    def prove(self, working: float) -> None:
+        """Note that a beat was read back; the next one is due when the holder had the rest of its lease once more."""
+        self.proofs += 1
+        self.proof_due = working + self.lease * (1 - LEASE_PROOF_FRACTION)
 
     def grant_recovery(self, working: float) -> None:
         """Leave a holder that may still be alive enough of its lease to reach the journal again after an outage."""
@@ -64,8 +68,7 @@ class _Sighting:
             return  # the journal worked, and the holder did not renew: it has had its chance
         granted = silence - max(0.0, self.lease - LEASE_RECOVERY_SECONDS)
         if granted > 0.0:
-            self.seen_at += granted
-            self.proofs = 0
+            self._begin(self.seen_at + granted)
 
 
 class FailureDetector:
@@ -130,13 +133,11 @@ class FailureDetector:
             if _is_silent(view.session(*key), sighting)
         )
 
-    def probed(self, view: TaskView, partition: int) -> None:
+    def probed(self, partition: int) -> None:
         """Note that a beat of ours in `partition`, appended since the last observation, was read back."""
-        for (place, worker), sighting in self._sightings.items():
-            silent = place == partition and _is_silent(view.session(place, worker), sighting)
-            if silent and sighting.wants_proof(self._working):
-                sighting.proofs += 1
-                sighting.proved_at = self._working
+        for (place, _), sighting in self._sightings.items():
+            if place == partition and sighting.wants_proof(self._working):
+                sighting.prove(self._working)
 
     def to_expire(self, view: TaskView) -> list[SilentSession]:
         """The sessions to expire now: silent for a lease in which the journal worked."""

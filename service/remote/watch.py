@@ -80,7 +80,7 @@ class SessionWatch:
             self._stop_clock()
             raise
         for partition in partitions:
-            self._detector.probed(self._backend.view, partition)
+            self._detector.probed(partition)
 
     def _stop_clock(self) -> None:
         """Stop counting silence until the next observation: the journal is away."""

@@ -17,7 +17,7 @@ from support.ledger import Ledger
 ME, HOLDER = "me", "holder"
 LEASE = 12.0
 STEP = LEASE * WATCH_STEP_FRACTION
-TICK = 0.1
+TICK, EXACT = 0.1, 0.125
 OWN = frozenset({ME})
 
 
@@ -29,10 +29,12 @@ class Scene:
         self.log = Ledger()
         self.log.join(ME)
         self.log.join(HOLDER, int(lease * 1_000))
-        self.log.submit("task")
-        self.log.claim("task", HOLDER)
         self.detector = FailureDetector(lease)
         self.now = 100.0
+        self.observe()
+        self.step(30)  # the watch has worked for a while when the claim is seen
+        self.log.submit("task")
+        self.log.claim("task", HOLDER)
         self.observe()
 
     def observe(self) -> bool:
@@ -43,6 +45,12 @@ class Scene:
         end = self.now + seconds
         while self.now < end:
             self.now = min(end, self.now + TICK)
+            self.observe()
+
+    def step(self, steps: int) -> None:
+        """Let time pass as `work` does, in steps of which floating point makes exact sums."""
+        for _ in range(steps):
+            self.now += EXACT
             self.observe()
 
     def block(self, seconds: float) -> None:
@@ -59,7 +67,7 @@ class Scene:
 
     def probe(self) -> None:
         self.log.write(names.BEAT, worker=ME)
-        self.detector.probed(self.log.view, 0)
+        self.detector.probed(0)
 
     def wants_probe(self) -> bool:
         return self.detector.to_probe(self.log.view)
@@ -97,6 +105,35 @@ def test_silent_session_is_probed_twice_and_then_expired() -> None:
     assert silent == SilentSession(0, HOLDER, 3)
     assert scene.log.write(names.EXPIRED, worker=HOLDER, last=silent.last, by=ME) is Verdict.ACCEPTED
     assert not scene.observe()
+
+
+def test_proofs_are_due_after_half_and_the_whole_lease() -> None:
+    scene = Scene()
+    for _ in range(2):
+        scene.step(int(LEASE / 2 / EXACT) - 1)
+        assert not scene.wants_probe()
+        scene.step(1)
+        assert scene.wants_probe()
+        scene.probe()
+    assert scene.to_expire()
+
+
+def test_late_first_proof_leaves_half_a_lease_to_the_second() -> None:
+    scene = Scene()
+    scene.work(0.9 * LEASE)
+    scene.probe()
+    scene.work(0.5 * LEASE - 2 * TICK)
+    assert not scene.wants_probe(), "though it was silent for its whole lease"
+    scene.work(4 * TICK)
+    assert scene.wants_probe()
+
+
+def test_expiry_remains_due_until_it_is_made() -> None:
+    scene = Scene()
+    scene.seconds_to_expiry()
+    scene.work(2 * LEASE)
+    assert scene.to_expire()
+    assert not scene.wants_probe(), "two proofs are enough"
 
 
 def test_session_is_expired_after_its_lease() -> None:
@@ -143,14 +180,43 @@ def test_unnoticed_outage_leaves_half_a_lease_after_the_probe() -> None:
     assert scene.seconds_to_expiry() >= LEASE / 2 - STEP - TICK
 
 
-def test_short_lease_restarts_after_an_outage() -> None:
+@pytest.mark.parametrize("how", ["block", "fail"])
+def test_short_lease_restarts_after_an_outage(how: str) -> None:
     """A holder with a lease as short as reaching the journal takes would otherwise be expired alive."""
     lease = LEASE_RECOVERY_SECONDS
     scene = Scene(lease)
     scene.work(lease * 0.9)
     scene.probe()
-    scene.block(5.0)
-    assert scene.seconds_to_expiry() >= lease
+    getattr(scene, how)(5.0)
+    scene.work(lease / 2 + TICK)
+    assert scene.wants_probe(), "the first proof is made again too"
+    assert scene.seconds_to_expiry() >= lease / 2 - TICK
+
+
+@pytest.mark.parametrize(
+    ("silent", "blocked", "suspected"),
+    [
+        (1.375, 0.5, True),
+        (1.375, 1.0, True),  # a third of the lease: no outage, so nothing is granted
+        (1.375, 1.125, False),
+        (2.625, 8.0, False),
+        (2.75, 8.0, True),  # its renewal was overdue by `LEASE_RECOVERY_SECONDS` before
+    ],
+)
+def test_recovery_is_granted_after_outages_unless_overdue(silent: float, blocked: float, suspected: bool) -> None:
+    scene = Scene(3.0)
+    scene.step(int(silent / EXACT))
+    scene.block(blocked)
+    assert scene.wants_probe() is suspected
+
+
+def test_blocked_loop_counts_as_two_watch_intervals_at_most() -> None:
+    scene = Scene(1.0)
+    scene.block(0.3)
+    scene.block(0.3)
+    assert not scene.wants_probe()
+    scene.block(0.3)
+    assert scene.wants_probe()
 
 
 def test_overdue_holder_gets_no_recovery_time() -> None:
@@ -214,6 +280,15 @@ def test_failure_stops_working_time_until_it_ends() -> None:
     assert scene.wants_probe()
 
 
+def test_failure_between_two_observations_is_noticed() -> None:
+    scene = Scene()
+    for _ in range(int(3 * LEASE / EXACT)):
+        scene.detector.failure_began()
+        scene.detector.failure_ended()
+        scene.step(1)
+    assert not scene.wants_probe()
+
+
 def test_simultaneous_failures_are_counted_apart() -> None:
     scene = Scene()
     scene.detector.failure_began()
@@ -269,11 +344,11 @@ def test_partitions_are_watched_apart() -> None:
     scene.work(LEASE / 2 + TICK)
     scene.log.write(names.BEAT, worker=HOLDER)  # in partition 0 only
     scene.observe()
-    scene.detector.probed(scene.log.view, 1)
+    scene.detector.probed(1)
     scene.work(LEASE / 2 + TICK)
     scene.probe()  # in partition 0: it proves nothing about partition 1
     assert scene.to_expire() == []
-    scene.detector.probed(scene.log.view, 1)
+    scene.detector.probed(1)
     assert [(each.partition, each.worker) for each in scene.to_expire()] == [(1, HOLDER)]
 
 

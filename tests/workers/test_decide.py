@@ -11,7 +11,9 @@ from journeyman.workers.scheduling.decide import (
     Beat,
     Claim,
     Command,
+    DueTicks,
     Expire,
+    Fire,
     Join,
     Lapse,
     OwnSession,
@@ -142,6 +144,14 @@ def test_restored_view_knows_held_and_waiting_suspects() -> None:
     assert claimed(decide(view, [(ready, 10)], desk.detector, situation)) == ["b"]
 
 
+def test_suspect_of_another_worker_hinders_no_claim() -> None:
+    desk = Desk()
+    suspects_of(desk.log, "a", "b")
+    desk.log.join(OTHER)
+    desk.log.claim("a", OTHER)
+    assert claimed(desk.decide()) == ["b"]
+
+
 @pytest.mark.parametrize(
     ("outcome", "still"), [(names.RETRIED, False), (names.INTERRUPTED, True), (names.FAILED, False)]
 )
@@ -165,6 +175,16 @@ def test_task_that_ends_by_itself_is_no_longer_suspect(outcome: str, still: bool
 
 def test_worker_joins_each_partition_without_a_session() -> None:
     assert Desk(partitions=3, joined=False).decide() == [Join(0), Join(1), Join(2)]
+
+
+def test_log_order_survives_the_wait_for_a_session() -> None:
+    desk = Desk(joined=False)
+    for task in ("a", "b", "c"):
+        desk.log.submit(task)
+    for _ in range(2):
+        assert desk.decide(free=1) == [Join(0)]
+    desk.log.join(ME)
+    assert claimed(desk.decide()) == ["a", "b", "c"]
 
 
 def test_expired_worker_rejoins_that_partition_alone() -> None:
@@ -295,7 +315,7 @@ def observe_until(desk: Desk, moment: float) -> None:
 def prove(desk: Desk) -> None:
     """Append a beat and read it back."""
     desk.log.write(names.BEAT, worker=ME)
-    desk.detector.probed(desk.view, 0)
+    desk.detector.probed(0)
 
 
 def test_silent_session_is_probed_twice_then_expired() -> None:
@@ -355,6 +375,21 @@ def test_any_event_of_the_holder_is_a_sign_of_life(name: str) -> None:
     assert desk.decide() == [Beat(0, probe=True)]
     desk.log.write(name, task="theirs", worker=OTHER, claim=-5)  # even one that is refused
     assert desk.decide() == []
+
+
+# -- schedules -------------------------------------------------------------------------------------------------------
+
+
+def test_draining_worker_leaves_due_ticks_to_others() -> None:
+    desk = Desk()
+    trigger = {"type": "interval", "every_ms": 10, "start_ms": 10}
+    desk.log.write(
+        names.SCHEDULE_CREATED, schedule="report", trigger=trigger, message={"task_name": "report"}, first=10
+    )
+    schedule = desk.view.schedules["report"]
+    due = [DueTicks(schedule, [10])]
+    assert desk.decide(due=due) == [Fire(schedule, 10)]
+    assert desk.decide(due=due, draining=True) == []
 
 
 # -- time to live ----------------------------------------------------------------------------------------------------

@@ -198,7 +198,7 @@ class Appender:
             elif name in names.OUTCOMES:
                 self._count(name, partition, entry, accepted=accepted)
             elif isinstance(entry.command, Beat) and entry.command.probe:
-                self._detector.probed(self._view, partition)
+                self._detector.probed(partition)
         self._reader.skip(partition, applied)
 
     def _note_success(self, entry: WorkerDraft) -> None:
