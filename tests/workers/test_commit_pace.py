@@ -3,7 +3,12 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from journeyman.workers.limits import COMMIT_OUTCOMES_ENOUGH, COMMIT_PACE_SECONDS, COMMIT_PACE_SECONDS_MAX
+from journeyman.workers.limits import (
+    COMMIT_MEMORY_PERIODS,
+    COMMIT_OUTCOMES_ENOUGH,
+    COMMIT_PACE_SECONDS,
+    COMMIT_PACE_SECONDS_MAX,
+)
 from journeyman.workers.scheduling.commit_pace import CommitPace
 
 QUICK = COMMIT_PACE_SECONDS / 10  # how long an append takes where nothing is in its way
@@ -33,6 +38,17 @@ def test_first_task_is_claimed_at_once() -> None:
     pace = CommitPace()
     turn(pace, 50.0, 1, holding=False)
     assert pause(pace, 50.0, holding=False, outcomes=0) == 0.0
+
+
+def test_worker_that_has_not_turned_yet_does_not_pause() -> None:
+    assert pause(CommitPace(), 50.0) == 0.0
+
+
+def test_stream_begins_with_one_expected_task_per_period() -> None:
+    for arrived, stream in ((COMMIT_MEMORY_PERIODS - 1, False), (COMMIT_MEMORY_PERIODS, True)):
+        pace = CommitPace()
+        turn(pace, 50.0, arrived)
+        assert pace.is_stream(50.0) is stream
 
 
 def test_lone_outcome_is_written_at_once() -> None:

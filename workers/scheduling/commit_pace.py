@@ -63,6 +63,4 @@ class CommitPace:
         return max(0.0, self._turned_at + self._period - monotonic)
 
     def _rate_at(self, monotonic: float) -> float:
-        if not self._rate:
-            return 0.0
         return self._rate * math.exp((self._turned_at - monotonic) / (COMMIT_MEMORY_PERIODS * self._period))

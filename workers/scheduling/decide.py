@@ -12,12 +12,10 @@ import msgspec
 from ...tasks.failure_detector import FailureDetector
 from ...tasks.limits import LEASE_RENEWAL_FRACTION
 from ...tasks.state.schedules import Schedule
-from ...tasks.state.state import TaskState
+from ...tasks.state.state import SessionState, TaskState
 from ...tasks.state.transitions import State
 from ...tasks.state.view import TaskView
 from .ready_queue import ReadyTasks
-
-_READY: Final = State.READY
 
 
 class Join(NamedTuple):
@@ -94,7 +92,7 @@ class Situation(NamedTuple):
 
 
 class Outlook(NamedTuple):
-    """What every decider sees: the state of the queue, this worker's situation, and where it has joined.
+    """What every decider sees: the state of the queue, this worker's situation, and its open sessions, by partition.
 
     `offers` are, for each executor, the tasks that are ready for it and how many of them it has room for.
     """
@@ -103,7 +101,7 @@ class Outlook(NamedTuple):
     offers: Sequence[tuple[ReadyTasks, int]]
     detector: FailureDetector
     situation: Situation
-    joined: frozenset[int]
+    joined: Mapping[int, SessionState]
 
 
 # A decider adds to the commands of those before it.
@@ -117,9 +115,11 @@ def decide(
 
     Each of `DECIDERS` is asked in turn.
     """
-    joined = frozenset(
-        partition for partition, own in situation.sessions.items() if view.session(partition, own.worker) is not None
-    )
+    joined = {
+        partition: session
+        for partition, own in situation.sessions.items()
+        if (session := view.session(partition, own.worker)) is not None
+    }
     outlook = Outlook(view, offers, detector, situation, joined)
     commands: list[Command] = []
     for decider in DECIDERS:
@@ -138,26 +138,21 @@ def joins(outlook: Outlook, _decided: Sequence[Command]) -> Iterable[Command]:
 def claims(outlook: Outlook, _decided: Sequence[Command]) -> Iterable[Command]:
     """Claim as many ready tasks as the executors have room for, at most one suspect; end those that have lapsed."""
     view, situation, joined = outlook.view, outlook.situation, outlook.joined
-    commands: list[Command] = []
+    commands: list[Claim] = []
     if situation.draining or not joined:
         return commands
-    has_suspect = bool(view.suspects) and _has_suspect(view, situation)
+    has_suspect = _has_suspect(view, situation)
     for ready, free in outlook.offers:
         if free > 0:
             ready.lets_suspect_in = not has_suspect
             commands += _claims(ready, free, situation, joined)
-            has_suspect = has_suspect or not ready.lets_suspect_in
+            has_suspect = not ready.lets_suspect_in
     return _without_lapsed(commands, view.expiries, situation.now) if view.expiries else commands
 
 
-def _without_lapsed(commands: Iterable[Command], expiries: Mapping[str, float], now: float) -> list[Command]:
-    """Return the commands with a `Lapse` in place of each claim of a task whose time to live is over."""
-    return [
-        Lapse(command.task)
-        if isinstance(command, Claim) and expiries.get(command.task.id, math.inf) <= now
-        else command
-        for command in commands
-    ]
+def _without_lapsed(claims: Iterable[Claim], expiries: Mapping[str, float], now: float) -> list[Command]:
+    """Return the claims, with a `Lapse` in place of each whose task's time to live is over."""
+    return [Lapse(claim.task) if expiries.get(claim.task.id, math.inf) <= now else claim for claim in claims]
 
 
 def _has_suspect(view: TaskView, situation: Situation) -> bool:
@@ -173,20 +168,18 @@ def _claims(ready: ReadyTasks, free: int, situation: Situation, joined: Collecti
     for task in tasks:
         if task.kind.partition not in joined:
             ready.add(task)  # its turn comes when the session there is open
-    return [Claim(task) for task in tasks if task.kind.partition in joined and task.run.state is _READY]
+    return [Claim(task) for task in tasks if task.kind.partition in joined]
 
 
 def beats(outlook: Outlook, decided: Sequence[Command]) -> Iterable[Command]:
     """Append the heartbeats that are due: probes, and renewals of claims after a third of the lease in silence."""
     view, situation, joined = outlook.view, outlook.situation, outlook.joined
     claiming = {command.task.kind.partition for command in decided if isinstance(command, Claim)}
-    probes = joined if outlook.detector.to_probe(view) else frozenset()
+    probes = joined.keys() if outlook.detector.to_probe(view) else frozenset()
     commands = [Beat(partition, probe=True) for partition in sorted(probes)]
-    for partition in sorted(joined - probes - claiming):
-        own = situation.sessions[partition]
-        session = view.session(partition, own.worker)
-        silent = situation.monotonic - own.acknowledged_at
-        if session is not None and session.claims and silent >= situation.lease_seconds * LEASE_RENEWAL_FRACTION:
+    for partition in sorted(joined.keys() - probes - claiming):
+        silent = situation.monotonic - situation.sessions[partition].acknowledged_at
+        if joined[partition].claims and silent >= situation.lease_seconds * LEASE_RENEWAL_FRACTION:
             commands.append(Beat(partition))
     return commands
 
@@ -201,7 +194,7 @@ def expiries(outlook: Outlook, _decided: Sequence[Command]) -> Iterable[Command]
 def fires(outlook: Outlook, _decided: Sequence[Command]) -> Iterable[Command]:
     """Fire the ticks that are due; a draining worker leaves them to others."""
     situation = outlook.situation
-    if not situation.due or situation.draining:
+    if situation.draining:
         return []
     return [fire for due in situation.due for fire in firing(outlook.view, due)]
 
