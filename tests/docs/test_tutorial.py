@@ -7,7 +7,6 @@ first appears, and has to be the same wherever the page repeats it.
 import getpass
 import os
 import re
-import shlex
 import signal
 import socket
 import subprocess
@@ -21,10 +20,15 @@ from typing import IO, Final
 
 import pytest
 from support.service import free_port
+from support.tutorial_install import clone_into, show_dependencies, without_network
 from support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+# The commands of the text: the installation, and what each terminal begins with.
+INSTALL, BEGIN = (
+    [line.strip() for line in block.splitlines()] for block in re.findall(r"\n\n((?:    .+\n)+)", TEXT.split("```")[0])
+)
 BLOCKS = re.findall(r'```(python|console)(?: title="([^"]+)")?\n(.*?)```', TEXT, re.DOTALL)
 READS: Final = (*(f"journeyman {name}" for name in ("why", "history", "status", "dlq list", "tail")), "curl")
 PATIENCE_SECONDS: Final = 60.0
@@ -59,15 +63,30 @@ class Reader:
             "laptop": socket.gethostname(),
             "8080": self.port,
         }
-        self.environment = os.environ | {
+        left_out = {"JOURNEYMAN_JOURNAL", "PYTHONPATH", "VIRTUAL_ENV"}
+        self.environment = {name: value for name, value in os.environ.items() if name not in left_out} | {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "JOURNEYMAN_JOURNAL": "sqlite:///shop.db",
-            "PYTHONPATH": str(directory),
             "TZ": "UTC",
             "NO_COLOR": "1",
         }
         self.terminals: dict[str, subprocess.Popen[bytes]] = {}
         self.files: list[IO[bytes]] = []
+
+    def install(self) -> None:
+        """Install as the page says, with a clone beside the directory, and without the network."""
+        clone_into(self.directory.parent / "journeyman")
+        self.environment |= without_network(self.directory.parent / "packages")
+        make, install = INSTALL
+        self.in_bash(make)
+        show_dependencies(self.directory / ".venv")
+        printed = self.in_bash(f"{BEGIN[0]} && {install} && python -c 'import journeyman; print(journeyman.__file__)'")
+        assert printed.splitlines()[-1].startswith(f"{self.directory}/.venv/"), printed
+
+    def in_bash(self, line: str) -> str:
+        """Run a line of the installation, which succeeds."""
+        done = self.run(line)
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        return done.stdout
 
     def do(self, language: str, terminal: str, text: str) -> None:
         """Do what one block of the page says."""
@@ -81,24 +100,33 @@ class Reader:
             elif command.startswith(READS):  # a reader who is too early looks again
                 wait_until(partial(self.reads, command, said), f"{command} to print\n{said}", PATIENCE_SECONDS)
             else:
-                printed = self.run(command)
+                printed = self.printed_by(command)
                 assert self.matches(said, printed), f"{command} printed\n{printed}and not\n{said}"
 
     def reads(self, command: str, said: str) -> bool:
         """Whether a command that changes nothing prints what the page says; it is shown if it does not."""
-        printed = self.run(command)
+        printed = self.printed_by(command)
         fits = self.matches(said, printed)
         if not fits:
             print(f"{command} has printed so far:\n{printed}")
         return fits
 
-    def run(self, command: str) -> str:
+    def printed_by(self, command: str) -> str:
         """Run a command in the first terminal."""
-        shell = ["bash", "-c", self.own(command)]
-        done = subprocess.run(
-            shell, cwd=self.directory, env=self.environment, capture_output=True, text=True, timeout=120, check=False
-        )
+        done = self.run(" && ".join([*BEGIN, self.own(command)]))
         return done.stdout + done.stderr
+
+    def run(self, line: str) -> "subprocess.CompletedProcess[str]":
+        """Run a line of bash in the directory."""
+        return subprocess.run(
+            ["bash", "-c", line],
+            cwd=self.directory,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
 
     def start(self, terminal: str, command: str, said: str) -> None:
         """Start a command that goes on, in a terminal of its own, and wait until it has printed what the page says."""
@@ -108,7 +136,7 @@ class Reader:
         path = self.directory / f"{terminal}-{len(self.files)}.log"
         self.files.append(path.open("wb"))
         self.terminals[terminal] = subprocess.Popen(
-            shlex.split(self.own(command)),
+            ["bash", "-c", " && ".join([*BEGIN, f"exec {self.own(command)}"])],
             cwd=self.directory,
             env=self.environment,
             stdout=self.files[-1],
@@ -168,9 +196,10 @@ class Reader:
 @pytest.fixture
 def reader(tmp_path: Path) -> Iterator[Reader]:
     """A reader who begins."""
-    (tmp_path / "shop").mkdir()
-    (tmp_path / "shop" / "__init__.py").touch()
-    reader = Reader(tmp_path.resolve())
+    directory = tmp_path.resolve() / "tutorial"
+    (directory / "shop").mkdir(parents=True)
+    (directory / "shop" / "__init__.py").touch()
+    reader = Reader(directory)
     try:
         yield reader
     finally:
@@ -178,6 +207,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
 
 
 def test_every_command_prints_what_the_tutorial_says(reader: Reader) -> None:
+    reader.install()
     for language, terminal, text in BLOCKS:
         reader.do(language, terminal, text)
     page = urllib.request.Request(f"http://127.0.0.1:{reader.port}/", headers={"Accept": "text/html"})
@@ -196,8 +226,10 @@ def test_reader_notices_an_output_that_differs(reader: Reader) -> None:
     assert reader.own("kill -9 40271") == "kill -9 7"
 
 
-def test_extra_that_the_tutorial_installs_exists() -> None:
+def test_tutorial_names_an_extra_and_the_python_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    oldest = project["requires-python"].removeprefix(">=")
+    assert f"Python {oldest} or newer" in TEXT
     extras = re.findall(r"pip install '\.\./journeyman\[(\w+)\]'", TEXT)
     assert extras
     assert set(extras) <= set(project["optional-dependencies"])
