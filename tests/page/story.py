@@ -19,7 +19,8 @@ from journeyman.consumers.files.importing import Importer
 from journeyman.journal.async_journal import AsyncJournal
 
 MINUTES = 75
-LEASE_MS = 120_000
+LEASE_MS = 120_000  # of the worker that falls silent
+LONG_LEASE_MS = 3_600_000  # of the others: the service that shows the story expires none of them meanwhile
 LATE_MS = 151_000.0  # the run of an outcome that comes too late
 WILD_NAME = "<script>alert(1)</script>"
 # The keys of a service that needs one.
@@ -126,7 +127,8 @@ class Story:
     def join(self, at: float, number: int) -> None:
         worker, (host, pid) = self.id(at), HOSTS[number]
         names = sorted(kind.name for kind in KINDS)
-        context = {"worker": worker, "host": host, "pid": pid, "machine": f"{host}:1", "lease_ms": LEASE_MS, "slots": 8}
+        context = {"worker": worker, "host": host, "pid": pid, "machine": f"{host}:1", "slots": 8}
+        context["lease_ms"] = LEASE_MS if host == "draco" else LONG_LEASE_MS
         self.write(at, "worker.joined", {**context, "queues": None, "tasks": names}, worker, host)
         self.workers[worker] = context
         self.free[worker] = 3
