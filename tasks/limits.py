@@ -136,6 +136,8 @@ UUID_CHARS: Final = 36
 SHORT_ID_TASKS_SHOWN: Final = 8
 # How many tasks a part of an id may stand for before the index stops looking.
 SHORT_ID_TASKS_MAX: Final = 1_000
+# How many sessions the end of a worker's id may stand for before the index stops looking.
+SHORT_ID_SESSIONS_MAX: Final = 200
 # How many of the last events of a partition are examined for a clock that is ahead.
 CLOCK_SAMPLE_EVENTS: Final = 20
 # How many dead letters are read together with their errors.

@@ -66,7 +66,9 @@ class SessionWatch:
                 (each.partition, each.worker, each.last) for each in self._idle.overdue(view.all_sessions(), now)
             ]
         drafts = [
-            self._draft(names.EXPIRED, worker, partition, {"worker": worker, "last": last, "by": self._name})
+            self._draft(
+                names.EXPIRED, worker, partition, {"worker": worker, "last": last, "by": self._name, "service": True}
+            )
             for partition, worker, last in expired
         ]
         await append_and_apply(self._backend, drafts)

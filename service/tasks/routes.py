@@ -16,12 +16,13 @@ from .dead_letters import (
 )
 from .locks import list_locks, release_lock, show_lock
 from .looking_up import explain_task, list_tasks, show_history, show_result, show_task, show_task_counts
-from .queues import list_queues, list_workers, pause_queue, resume_queue, show_queue, show_status, show_worker
+from .queues import list_queues, pause_queue, resume_queue, show_queue, show_status
 from .schedules import clear_schedule, list_schedules, list_ticks, pause_schedule, resume_schedule, show_schedule
 from .searching import search
 from .services import list_services
 from .stream import stream_task
 from .submitting import submit_tasks
+from .workers import list_workers, show_worker
 
 TASK_ROUTES: Final[Sequence[HTTPRouteHandler]] = (
     submit_tasks,

@@ -9,8 +9,12 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from ...tasks.errors import ValidationError
+from ...tasks.index.short_ids import shortened
+from ...tasks.inspection.gone_workers import GoneWorker, gone_workers
+from ...tasks.inspection.overview import WorkerLine
 from ...tasks.limits import TASK_ID_CHARS_MAX
 from ...tasks.lookup import task_lookup
+from ...tasks.state.state import SessionState
 from ..answers import spoken
 from ..backend import Backend
 from ..limits import HITS_MAX
@@ -41,7 +45,10 @@ class HitList(msgspec.Struct, frozen=True):
 
 @get("/search", opt=READING)
 async def search(backend: NamedDependency[Backend], seen: NamedDependency[Seen], text: Text) -> Response[HitList]:
-    """Search for a task by its id, and for queues, workers and names of tasks that contain the text."""
+    """Search for a task by its id, and for queues, workers and names of tasks that contain the text.
+
+    A worker that has gone is found by its id or the end of it.
+    """
     hits: list[Hit] = []
     ambiguous: str | None = None
     try:
@@ -51,12 +58,31 @@ async def search(backend: NamedDependency[Backend], seen: NamedDependency[Seen],
             hits.append(Hit("task", found.task.id, found.task.name))
     except ValidationError as error:
         ambiguous = str(error)
-    others = sorted(set(_named(seen, text.lower())))
-    return spoken(HitList((hits + [Hit(*each) for each in others])[:HITS_MAX], ambiguous), seen.cursor)
+    up_to = seen.cursor if seen.is_past else backend.cursor
+    others = sorted({*_named(seen, text.lower()), *_workers(seen, shortened(text))})
+    if not any(kind == "worker" for kind, _, _ in others):
+        others += [_gone(each) for each in await gone_workers(backend.journal, text, up_to)]
+    return spoken(HitList((hits + [Hit(*each) for each in others])[:HITS_MAX], ambiguous), up_to)
+
+
+def _workers(seen: Seen, part: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the workers that are there and whose id or host contains `part`."""
+    for session in seen.view.all_sessions():
+        if part and (part in session.worker or part.lower() in session.host.lower()):
+            yield "worker", session.worker, _where(session)
+
+
+def _gone(worker: GoneWorker) -> tuple[str, str, str]:
+    line, end = worker
+    return "worker", line.worker, f"{_where(line)}, {end.how}"
+
+
+def _where(worker: SessionState | WorkerLine) -> str:
+    return f"{worker.host}, process {worker.pid}"
 
 
 def _named(seen: Seen, part: str) -> Iterator[tuple[str, str, str]]:
-    """Yield the queues, the workers and the names of tasks that contain `part`, as the sessions and tasks name them."""
+    """Yield the queues and the names of tasks that contain `part`, as the sessions and tasks name them."""
     view = seen.view
     for session in view.all_sessions():
         for name in session.tasks or ():
@@ -65,8 +91,6 @@ def _named(seen: Seen, part: str) -> Iterator[tuple[str, str, str]]:
         for queue in session.queues or ():
             if part in queue.lower():
                 yield "queue", queue, ""
-        if part in session.worker or part in session.host.lower():
-            yield "worker", session.worker, f"{session.host}, process {session.pid}"
     for kind in {task.kind for tasks in (view.live, view.dead) for task in tasks.values()}:
         if part in kind.queue.lower():
             yield "queue", kind.queue, ""

@@ -188,6 +188,15 @@ class Batch:
         number = self.numbers.get(task_id)
         return number is not None and self.task_entries(task_id)[0].kind == SUBMITTED
 
+    def holds_joining(self, worker: str) -> bool:
+        """Whether the first event here that begins or ends a session of the worker begins one."""
+        marks: Sequence[SessionMark] = self._marks.get(worker, ())
+        return len(marks) > 0 and marks[0].name == names.JOINED
+
+    def session_workers(self) -> list[str]:
+        """Return the workers of the events that begin or end sessions."""
+        return list(self._marks)
+
     def expiries(self) -> list[tuple[str, SessionMark]]:
         """Return the expiries, each with its worker."""
         return [(worker, mark) for worker, marks in self._marks.items() for mark in marks if mark.name == names.EXPIRED]

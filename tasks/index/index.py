@@ -8,7 +8,8 @@ file as well. The state of a task is not decided here; see `trace`.
 import concurrent.futures
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
 import apsw
@@ -33,7 +34,7 @@ from .batch import Batch
 from .entries import NOWHERE, IndexEntry, SessionRow, judge
 from .identity import continues, is_of
 from .rows import Covered
-from .search import search
+from .search import Searched, search, search_sessions
 from .store import NotOurs, Store
 
 logger = logging.getLogger("journeyman.index")
@@ -42,6 +43,8 @@ T = TypeVar("T")
 
 # Called with the number of events behind the file that have been read, and their total.
 Progress = Callable[[int, int], None]
+# Searches partition 0 from one offset up to another; None if that is impossible.
+Search = Callable[[int, int], Awaitable[Searched | None]]
 
 _NAME: Final = "task index"
 
@@ -100,22 +103,30 @@ class TaskIndex:
         self._background = BackgroundFill(journal, self.fill_apart)
         reset_after_fork(self)
 
-    async def snapshot(self, partition: int, progress: Progress | None = None, *, task_id: str = "") -> IndexSnapshot:
+    async def snapshot(
+        self, partition: int, progress: Progress | None = None, *, task_id: str = "", worker: str | None = None
+    ) -> IndexSnapshot:
         """Return a snapshot as of the end of `partition` at the moment of the call.
 
-        With `task_id` it may lack the events of other tasks; it is then fast, however far the index is behind.
+        With `task_id` it may lack the events of other tasks, with `worker` those of all tasks and of workers that
+        joined earlier (an empty id: of none); it is then fast, however far the index is behind.
         """
         log = await self._journal.open()
         bounds = await log.bounds()
+        look: Search | None = None
+        if task_id:
+            look = partial(search, log, task_id)
+        elif worker is not None:
+            look = partial(search_sessions, log, worker)
         while True:
             batch, covered = await self._next_batch(log, partition, bounds)
             behind = bounds.end[partition] - batch.next_offset
-            if task_id and behind > INDEX_SEARCH_EVENTS and not self.is_private:
+            if look is not None and behind > INDEX_SEARCH_EVENTS and not self.is_private:
                 self._keep(batch, covered)
-                found = await self._searched(log, task_id, batch, covered, bounds)
+                found = await self._searched(look, batch, covered, bounds)
                 if found is not None:
                     return found
-                task_id = ""
+                look = None
                 continue
             if behind <= INDEX_NEWS_EVENTS:
                 batch, covered = await self._read_on(log, batch, covered, bounds, progress)
@@ -131,13 +142,9 @@ class TaskIndex:
         self._keep(batch, covered)
         return self._known(batch, covered, bounds)
 
-    async def _searched(
-        self, log: Log, task_id: str, batch: Batch, covered: Covered, bounds: Bounds
-    ) -> IndexSnapshot | None:
-        """Search the many events that are not in the file yet for those of one task; None if that is impossible."""
-        if not isinstance(log, Textual):
-            return None
-        found = await search(log, task_id, batch.base, bounds.end[batch.partition])
+    async def _searched(self, look: Search, batch: Batch, covered: Covered, bounds: Bounds) -> IndexSnapshot | None:
+        """Search the many events that are not in the file yet; None if that is impossible."""
+        found = await look(batch.base, bounds.end[batch.partition])
         if found is None:
             return None
         self._background.begin()

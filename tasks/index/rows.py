@@ -18,6 +18,7 @@ FORMAT_VERSION: Final = 3
 # with a bias, and `_UNSET`, which takes as many bytes, means that there is none.
 _BIAS: Final = 1 << 24
 _UNSET: Final = -(1 << 31)
+_HEXADECIMAL: Final = frozenset("0123456789abcdef")
 _TABLES: Final = ("tasks", "more", "sessions", "covered", "pruned", "meta")
 _SCHEMA: Final = f"""
     CREATE TABLE tasks (key BLOB PRIMARY KEY, partition INTEGER, submitted INTEGER, claimed INTEGER, ended INTEGER)
@@ -53,6 +54,13 @@ _SESSIONS_COVERED: Final = (
     "FROM meta LEFT JOIN sessions ON worker = ?1 AND partition = ?2 ORDER BY joined"
 )
 _SESSIONS: Final = "SELECT joined, last, ended FROM sessions WHERE worker = ? AND partition = ? ORDER BY joined"
+# One event of each session, whose record has the worker's id. Scans all sessions, of which there are few.
+_SESSIONS_LIKE: Final = """
+    SELECT iif(joined >= 0, joined, iif(ended >= 0, ended, last)) FROM sessions
+    WHERE partition = ?1
+    AND (hex(worker) LIKE '%' || ?2 OR substr(CAST(worker AS TEXT), -length(?3)) = ?3 COLLATE NOCASE)
+    ORDER BY joined DESC LIMIT ?4
+"""
 # The rows of a batch's tasks, while they are merged into the tables.
 _SCRATCH: Final = """
     CREATE TEMP TABLE IF NOT EXISTS courses (key BLOB PRIMARY KEY, submitted INTEGER, claimed INTEGER, ended INTEGER,
@@ -235,9 +243,16 @@ def entries(connection: apsw.Connection, key: bytes) -> list[IndexEntry]:
     return sorted([*found, *map(IndexEntry._make, connection.execute(_MORE, (key,)))])
 
 
+def sessions_like(connection: apsw.Connection, part: str, partition: int, limit: int) -> list[int]:
+    """Return the offset of one event of each session of a partition whose worker's id may end with `part`."""
+    digits = part.replace("-", "").lower()
+    digits_or_null = digits if digits and not set(digits) - _HEXADECIMAL else None
+    return [offset for (offset,) in connection.execute(_SESSIONS_LIKE, (partition, digits_or_null, part, limit))]
+
+
 def rows_like(connection: apsw.Connection, digits: str, partition: int, limit: int) -> list[TaskRow]:
     """Rows of tasks of a partition whose key, in hexadecimal digits, ends with `digits`; the newest ones."""
-    if not digits or set(digits) - set("0123456789abcdef"):
+    if not digits or set(digits) - _HEXADECIMAL:
         return []
     found = connection.execute(_LIKE, (digits, partition, limit))
     return [TaskRow(partition, submitted - _BIAS if submitted != _UNSET else NOWHERE) for (submitted,) in found]

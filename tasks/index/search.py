@@ -1,4 +1,4 @@
-"""Find the events of one task in a long stretch that the index does not cover, without decoding the others.
+"""Find the events of one task, or of sessions, in a long stretch that the index does not cover.
 
 The bytes of the records are searched for the task's id and the events of sessions; only matching records are decoded.
 That costs a fraction of indexing all of them, which is left to a thread.
@@ -20,10 +20,11 @@ from .records import rows_at
 # Records that contain this may hold the id in escaped form.
 _ESCAPE: Final = rb"\u"
 _SESSIONS: Final = b'"worker.'  # what the names of their events begin with
+_JOINING: Final = orjson.dumps(names.JOINED)
 
 
 class Searched(NamedTuple):
-    """The events of a task in a stretch; `begins_later` says whether the beginning of the stretch was left out."""
+    """What was found in a stretch; `begins_later` says whether the beginning of the stretch was left out."""
 
     batch: Batch
     begins_later: bool
@@ -40,26 +41,64 @@ async def search(log: Log, task_id: str, base: int, end: int) -> Searched | None
     """
     if not isinstance(log, Textual):
         return None
+    needle = orjson.dumps(task_id)
     begin = await _start_position(log, task_id, base, end)
-    batch = await _searched(log, task_id, begin, base, end)
+    batch = await _searched(log, begin, base, end, needle)
     if batch is not None and begin > base and not batch.holds_submission(task_id):
-        begin, batch = base, await _searched(log, task_id, base, base, end)
+        begin, batch = base, await _searched(log, base, base, end, needle)
     return None if batch is None else Searched(batch, begin > base)
 
 
-async def _start_position(log: Log, task_id: str, base: int, end: int) -> int:
-    """Return an offset before the submission of a task; `base` if no later one is known."""
-    moment = made_at(task_id)
+async def search_sessions(log: Log, worker: str, base: int, end: int) -> Searched | None:
+    """Return a batch with the beginnings and ends of sessions in partition 0 from `base` up to `end`.
+
+    It may begin where `worker` has joined, found by the time in its id; not so for an empty id. None as for `search`.
+    """
+    if not isinstance(log, Textual):
+        return None
+    begin = await _start_position(log, worker, base, end)
+    batch = await _searched(log, begin, base, end)
+    if batch is not None and begin > base and not batch.holds_joining(worker):
+        begin, batch = base, await _searched(log, base, base, end)
+    return None if batch is None else Searched(batch, begin > base)
+
+
+async def find_joining(log: Log, worker: str, first: int, end: int) -> int | None:
+    """Return where a worker has joined partition 0, from `first` up to `end`, by the time in its id; None if unknown.
+
+    Only the stretch of `INDEX_CLOCK_SECONDS` around that time is searched.
+    """
+    moment = made_at(worker)
+    if moment is None or not isinstance(log, Textual):
+        return None
+    begin = max(first, (await log.position_at(max(0.0, moment - INDEX_CLOCK_SECONDS)))[0])
+    end = min(end, (await log.position_at(moment + INDEX_CLOCK_SECONDS))[0])
+    while begin < end:
+        following = min(begin + PAGE_EVENTS, end)
+        near = Batch(0, begin)
+        offsets = _found(log, begin, following, _JOINING, _ESCAPE)
+        if offsets is None or not await _take(log, near, offsets):
+            return None
+        joined = [mark.offset for mark in near.events_of(worker).marks if mark.name == names.JOINED]
+        if joined:
+            return joined[0]
+        begin = following
+    return None
+
+
+async def _start_position(log: Log, identifier: str, base: int, end: int) -> int:
+    """Return an offset before the first event of a task or worker; `base` if no later one is known."""
+    moment = made_at(identifier)
     if moment is None:
         return base
     place = (await log.position_at(max(0.0, moment - INDEX_CLOCK_SECONDS)))[0]
     return place if base < place < end else base
 
 
-async def _searched(log: Textual, task_id: str, begin: int, base: int, end: int) -> Batch | None:
+async def _searched(log: Textual, begin: int, base: int, end: int, *needles: bytes) -> Batch | None:
     assert isinstance(log, Log)
     batch = Batch(0, begin)
-    offsets = _found(log, begin, end, orjson.dumps(task_id), _SESSIONS, _ESCAPE)
+    offsets = _found(log, begin, end, *needles, _SESSIONS, _ESCAPE)
     if offsets is None or not await _take(log, batch, offsets):
         return None
     batch.next_offset = end

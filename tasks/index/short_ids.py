@@ -1,4 +1,4 @@
-"""Resolve short ids, as screens show them: the end of an id, with or without the dots for the rest.
+"""Resolve short ids of tasks, as screens show them: the end of an id, with or without the dots for the rest.
 
 Whole ids of tasks are looked for in three places: in the queue's state (live tasks, dead letters, recently ended
 tasks), in the events that the index has read and not written yet, and in the index's file. The file has the keys of all
@@ -11,7 +11,7 @@ from typing import Final
 from ...consumers.views.as_of import as_of
 from ...journal.async_journal import AsyncJournal
 from ...journal.log import Log
-from ..limits import SHORT_ID_TASKS_MAX
+from ..limits import BARE_ID_CHARS_MIN, SHORT_ID_CHARS_MIN, SHORT_ID_TASKS_MAX, UUID_CHARS
 from ..state.decoding import fact
 from ..state.view import TaskView
 from .entries import NOWHERE, TaskRow
@@ -19,11 +19,24 @@ from .index import task_index
 from .records import rows_at
 
 _DOTS: Final = "…. "
+_DIGITS: Final = frozenset("0123456789abcdef-")
 
 
 def shortened(typed: str) -> str:
     """Return what was typed of an id, without the dots before it."""
     return typed.strip().lstrip(_DOTS)
+
+
+def end_of_id(typed: str) -> str | None:
+    """Return the part of an id for whose end `typed` is taken; None if it can only be a whole id.
+
+    Without leading dots only digits of a UUID, or a text as long as a short id, is taken for the end of an id: a
+    mistyped id of the caller's own must not match another one.
+    """
+    part = shortened(typed)
+    is_marked = part != typed or set(part.lower()) <= _DIGITS
+    least = SHORT_ID_CHARS_MIN if is_marked else BARE_ID_CHARS_MIN
+    return part if part and len(typed) < UUID_CHARS and len(part) >= least else None
 
 
 def stands_for(part: str, task_id: str) -> bool:

@@ -102,6 +102,10 @@ class Store:
         """Rows of tasks of a partition whose key, in hexadecimal digits, ends with `digits`; the newest ones."""
         return self._use(lambda connection: rows.rows_like(connection, digits, partition, limit))
 
+    def sessions_like(self, part: str, partition: int, limit: int) -> list[int]:
+        """Offsets of an event of each session of a partition whose worker's id may end with `part`; the newest ones."""
+        return self._use(lambda connection: rows.sessions_like(connection, part, partition, limit))
+
     # -- writing -----------------------------------------------------------------------------------------------------
 
     def write(self, batch: Batch, after: Covered) -> bool:

@@ -17,6 +17,7 @@ from ..errors import UnknownTaskError
 from ..index.entries import NOWHERE
 from ..index.index import IndexSnapshot, Progress, task_index
 from ..index.records import rows_at
+from ..index.search import find_joining
 from ..index.trace import Trace, read_trace, task_where_log_begins
 from ..state import names
 from ..state.decoding import Fact, FactContext, fact
@@ -216,7 +217,14 @@ def _fate(name: str, task: TaskState | None) -> str:
 
 async def hosts_of(log: Log, snapshot: IndexSnapshot, workers: Iterable[str]) -> dict[str, str]:
     """Return the hosts of these workers, by worker, as far as the log still holds their `joined` events."""
-    joined = {row.joined: worker for worker in workers for row in snapshot.sessions_of(worker) if row.joined != NOWHERE}
+    joined: dict[int, str] = {}
+    for worker in workers:
+        rows = snapshot.sessions_of(worker)
+        found = [row.joined for row in rows if row.joined != NOWHERE]
+        if not found and snapshot.infers:  # the worker has joined before the events that the snapshot is made of
+            begun = await find_joining(log, worker, snapshot.first, snapshot.end[snapshot.partition])
+            found = [] if begun is None else [begun]
+        joined.update(dict.fromkeys(found, worker))
     hosts: dict[str, str] = {}
     for offset, row in (await rows_at(log, snapshot.partition, joined)).items():
         said = fact(row)

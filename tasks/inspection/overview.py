@@ -3,7 +3,7 @@
 import heapq
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -235,11 +235,12 @@ def worker_lines(view: TaskView, now: float, signs: Mapping[str, float] = _NO_SI
     sessions: dict[str, list[SessionState]] = {}
     for session in view.all_sessions():
         sessions.setdefault(session.worker, []).append(session)
-    lines = [_worker(own, now, signs.get(worker)) for worker, own in sessions.items()]
+    lines = [worker_line(own, now, signs.get(worker)) for worker, own in sessions.items()]
     return sorted(lines, key=lambda line: (line.joined_at, line.worker))
 
 
-def _worker(sessions: list[SessionState], now: float, sign: float | None) -> WorkerLine:
+def worker_line(sessions: Sequence[SessionState], now: float, sign: float | None) -> WorkerLine:
+    """Return the line of a worker by its sessions; `sign` is its last sign of life, in seconds since the epoch."""
     first = sessions[0]
     claims = sum(len(session.claims) for session in sessions)
     return WorkerLine(

@@ -16,6 +16,26 @@ _EXPIRED: Final = names.EXPIRED
 _decoder: Final = msgspec.msgpack.Decoder(list[dict[str, Any]])
 
 
+def session_of(context: FactContext, partition: int, offset: int, timestamp: float) -> SessionState:
+    """Return the session that a `worker.joined` with this context begins."""
+    return SessionState(
+        context.worker,
+        partition,
+        context.lease_ms,
+        context.host,
+        context.pid,
+        timestamp,
+        offset,
+        context.tasks,
+        context.more_tasks,
+        context.queues,
+        context.slots,
+        context.selection,
+        context.machine,
+        context.accepts,
+    )
+
+
 class Sessions(Part[int, dict[str, SessionState], FactContext]):
     """The live sessions, by partition and worker.
 
@@ -66,22 +86,7 @@ class Sessions(Part[int, dict[str, SessionState], FactContext]):
     ) -> Verdict:
         if session is not None or len(context.worker) > KEY_CHARS_MAX:
             return Verdict.REFUSED
-        self.setdefault(partition, {})[context.worker] = SessionState(
-            context.worker,
-            partition,
-            context.lease_ms,
-            context.host,
-            context.pid,
-            timestamp,
-            offset,
-            context.tasks,
-            context.more_tasks,
-            context.queues,
-            context.slots,
-            context.selection,
-            context.machine,
-            context.accepts,
-        )
+        self.setdefault(partition, {})[context.worker] = session_of(context, partition, offset, timestamp)
         return self.changed()
 
     def _end(self, session: SessionState, name: str, offset: int, timestamp: float) -> None:

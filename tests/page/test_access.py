@@ -18,6 +18,7 @@ PLACES = (
     "/tasks/LATE",
     "/workers",
     "/workers/WORKER",
+    "/workers/GONE",
     "/events?topic=worker",
     "/search/o",
 )
@@ -30,13 +31,15 @@ def barriers(
 ) -> list[str]:
     """What axe-core finds on the views."""
     late = lost_task(events)
+    # The view of a worker is there whether or not the service has expired it meanwhile.
     worker = next(event for event in events if event["name"] == "worker.joined")["key"]
+    gone = next(event for event in events if event["name"] == "worker.expired")["key"]
     visitor = visit(dark=dark)
     visitor.settled()
     visitor.page.evaluate(AXE)
     found: list[str] = []
     for place in places:
-        visitor.open(place.replace("LATE", late).replace("WORKER", worker))
+        visitor.open(place.replace("LATE", late).replace("WORKER", worker).replace("GONE", gone))
         result = visitor.page.evaluate("(rules) => axe.run(document, { runOnly: rules })", rules)
         found += [f"{place}: {each['id']}: {node['html']}" for each in result["violations"] for node in each["nodes"]]
     return found

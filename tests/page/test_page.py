@@ -126,6 +126,35 @@ def test_search_leads_to_tasks_queues_and_workers(visit: Visit, events: list[dic
     expect(page.locator("h1")).to_contain_text("reports")
 
 
+def test_task_leads_to_its_worker_that_has_gone(visit: Visit, events: list[dict[str, Any]]) -> None:
+    expiry = next(event["context"] for event in events if event["name"] == "worker.expired")
+    visitor = visit(f"/tasks/{lost_task(events)}")
+    page = visitor.page
+    page.locator(".steps > li").filter(has_text="Its worker expired").get_by_title(expiry["worker"]).click()
+    expect(page.locator("h1")).to_contain_text("draco · 882")
+    expect(page.locator("h1 .badge")).to_have_text("expired")
+    expect(page.locator(".facts")).to_contain_text("Until")
+    expect(page.get_by_text("Nothing: it has gone.")).to_be_visible()
+    page.locator(".facts").get_by_title(expiry["by"]).click()
+    expect(page.locator("h1")).not_to_contain_text("draco")
+    expect(page.locator(".ids")).to_have_text(expiry["by"])
+    visitor.open(f"/search/{expiry['worker'][-8:]}")
+    expect(page.locator("h1")).to_contain_text("draco · 882")
+
+
+def test_worker_shows_that_the_service_has_expired_it(visit: Visit, address: str) -> None:
+    with client(address) as http:
+        terms = {"host": "ibis", "lease_ms": 500, "queues": ["reeds"], "tasks": ["wade"]}
+        worker = http.post("/workers/join", json=terms).json()["worker"]
+        page = visit(f"/workers/{worker}").page
+        expect(page.locator("h1")).to_contain_text("ibis")
+        expect(page.locator("h1 .badge")).to_have_count(0)
+        http.post("/tasks", json={"task_name": "wade", "queue": "reeds"})
+        assert http.post("/workers/claim", json={"worker": worker, "wait": 30}).json()["tasks"]
+    expect(page.locator("h1 .badge")).to_have_text("expired")
+    expect(page.locator(".facts")).to_contain_text(re.compile("Expired by *the service …"))
+
+
 def test_list_scrolls_through_thousands_of_rows(visit: Visit) -> None:
     page = visit("/tasks").page
     expect(page.locator(".viewport .row").first).to_be_visible()

@@ -31,6 +31,10 @@ export function queueLink(name) {
 export function workerLink(id, text = shortId(id)) {
   return h("a", { class: "mono", href: link(["workers", id]), title: id }, text);
 }
+// What has expired a worker: another one, or a service, which has no view of its own.
+export function observer(id, isService) {
+  return isService ? h("span", { title: id }, "the service ", h("span", { class: "mono" }, shortId(id))) : workerLink(id);
+}
 
 export function empty(...said) {
   return h("p", { class: "empty" }, ...said);

@@ -5,7 +5,7 @@ import { h } from "../dom.js";
 import { link } from "../router.js";
 import { may } from "../service.js";
 import { absolute, reference, span, time, timeOfDay } from "../times.js";
-import { count, empty, facts, json, marked, panel, queueLink, shortId, state, taskLink, workerLink } from "../words.js";
+import { count, empty, facts, json, marked, observer, panel, queueLink, shortId, state, taskLink, workerLink } from "../words.js";
 
 const ENDS = new Set(["succeeded", "failed", "revoked"]);
 const LIVE = new Set(["ready", "claimed"]);
@@ -161,7 +161,7 @@ function said({ name, context }) {
   if (name === "task.progressed" && context?.progress) return h("span", { class: "quiet aside" }, JSON.stringify(context.progress));
   const by = context?.by;
   if (!by) return null;
-  return name === "worker.expired" ? h("span", { class: "quiet aside" }, "noticed by ", workerLink(by)) : h("span", { class: "quiet aside" }, `by ${by}`, context.reason && `: ${context.reason}`);
+  return name === "worker.expired" ? h("span", { class: "quiet aside" }, "noticed by ", observer(by, context.service)) : h("span", { class: "quiet aside" }, `by ${by}`, context.reason && `: ${context.reason}`);
 }
 
 function given(context) {

@@ -1,0 +1,114 @@
+"""The workers: GET /workers, and one of them, also one that has gone."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import PathParameter
+
+from ...journal.cursor import Cursor
+from ...tasks.index.short_ids import shortened
+from ...tasks.inspection.evidence import last_signs
+from ...tasks.inspection.gone_workers import GoneWorker, WorkerEnd, gone_workers
+from ...tasks.inspection.overview import WorkerLine, worker_line, worker_lines
+from ...tasks.state.view import TaskView
+from ..answers import spoken
+from ..backend import Backend
+from ..problems import Problem
+from .paging import page_by_name
+from .parameters import LIMIT_DEFAULT, READING, After, Limit, Seen
+
+WorkerId = Annotated[str, PathParameter(description="The id of a worker, or the end of it.")]
+
+
+class HeldTask(msgspec.Struct, frozen=True):
+    """A task that a worker holds, since a time in seconds since the epoch."""
+
+    task: str
+    name: str
+    queue: str
+    since: float
+
+
+class WorkerAnswer(WorkerLine, frozen=True):
+    """A worker, and the tasks that it holds, those that it has claimed ahead included; `end` if it has gone."""
+
+    holds: list[HeldTask]
+    end: WorkerEnd | None = None
+
+
+class WorkerList(msgspec.Struct, frozen=True):
+    """The workers by id, as of a moment in seconds since the epoch; `next` is the cursor of the next page."""
+
+    as_of: float
+    workers: list[WorkerLine]
+    next: str | None = None
+
+
+@get("/workers", opt=READING)
+async def list_workers(
+    backend: NamedDependency[Backend],
+    seen: NamedDependency[Seen],
+    cursor: After = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Response[WorkerList]:
+    """List the workers by id: where they run, what they serve and hold, and their last sign of life."""
+    signs = await last_signs(await backend.journal.open(), list(seen.view.all_sessions()))
+    lines = sorted(worker_lines(seen.view, seen.at, signs), key=lambda line: line.worker)
+    return spoken(WorkerList(seen.at, *page_by_name(lines, lambda line: line.worker, cursor, limit)), seen.cursor)
+
+
+@get("/workers/{worker:str}", opt=READING)
+async def show_worker(
+    backend: NamedDependency[Backend], seen: NamedDependency[Seen], worker: WorkerId
+) -> Response[WorkerAnswer]:
+    """Show one worker, with the tasks that it holds; of one that has left, or was expired, how and when.
+
+    404 if the log has no such worker, or retention has removed its events.
+    """
+    up_to = seen.cursor if seen.is_past else backend.cursor
+    name = _whole_worker(seen.view, worker)
+    if name is None:
+        gone = await _gone_worker(backend, worker, up_to)
+        return spoken(WorkerAnswer(**msgspec.structs.asdict(gone.line), holds=[], end=gone.end), up_to)
+    sessions = [session for session in seen.view.all_sessions() if session.worker == name]
+    signs = await last_signs(await backend.journal.open(), sessions)
+    line = worker_line(sessions, seen.at, signs.get(name))  # of these sessions, also if they have ended meanwhile
+    holds = [
+        HeldTask(task.id, task.name, task.queue, task.changed_at)
+        for session in sessions
+        for task in session.claims.values()
+    ]
+    return spoken(WorkerAnswer(**msgspec.structs.asdict(line), holds=holds), up_to)
+
+
+def _whole_worker(view: TaskView, typed: str) -> str | None:
+    """Return the id of the live worker that an id, or the end of one, names; None for none, `Problem` 409 for many."""
+    known = {session.worker for session in view.all_sessions()}
+    if typed in known:
+        return typed
+    end = shortened(typed)
+    return _only([each for each in known if end and each.endswith(end)], typed)
+
+
+async def _gone_worker(backend: Backend, typed: str, up_to: Cursor) -> GoneWorker:
+    """Return the worker that had gone before a cursor and that an id, or the end of one, names."""
+    gone = {each.line.worker: each for each in await gone_workers(backend.journal, typed, up_to)}
+    name = _only(list(gone), typed)
+    if name is None:
+        raise Problem(
+            404,
+            "not-found",
+            f"the journal knows no worker {typed!r:.240} at this moment: none has joined under this id, or retention "
+            "has removed its events, or it is a service, which expires silent workers and is none itself. GET /workers "
+            "lists those that are there, GET /events?topic=worker those that came and went",
+        )
+    return gone[name]
+
+
+def _only(found: Sequence[str], typed: str) -> str | None:
+    if len(found) > 1:
+        raise Problem(409, "ambiguous", f"{typed!r:.240} stands for {len(found)} workers; give more of the id")
+    return found[0] if found else None
