@@ -7,7 +7,7 @@ NODES ?= 1
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check unit simulate docs reference screenshots mutate torture bench kafka-up kafka-down clean
+.PHONY: help install demo test check unit simulate docs reference screenshots mutate torture containers bench kafka-up kafka-down clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,9 @@ mutate: $(INSTALLED)  ## plant small bugs, one at a time, and list those that no
 
 torture: $(INSTALLED)  ## two minutes each of killed and stopped workers: on a file, over a service that is hurt too, on a Kafka whose leaders are
 	cd tests && ../$(BIN)/python -m torture
+
+containers: $(INSTALLED)  ## with Docker: build the image, follow the README of a new package, kill a worker: NETWORK=host
+	cd tests && ../$(BIN)/python -m containers $(if $(NETWORK),--build-network $(NETWORK))
 
 bench: $(INSTALLED)  ## measure every figure beside its floor
 	$(BIN)/python -m bench
