@@ -1,6 +1,5 @@
 """Processes that a task starts end by SIGTERM and SIGINT as usual, wherever the task runs; real workers."""
 
-import json
 import os
 import signal
 import subprocess
@@ -14,14 +13,6 @@ from journeyman.journal import Journal
 from journeyman.tasks import Broker, ResultStore, Task
 from task_modules import starting_tasks as tasks
 
-PLAINLY = """
-import json, threading
-from task_modules.starting_tasks import interrupts
-
-thread = threading.Thread(target=lambda: print(json.dumps(interrupts())))
-thread.start()
-thread.join()
-"""
 OPTIONS = {"process": (), "group": ("--thread-processes", "1"), "thread": ()}
 
 
@@ -64,30 +55,14 @@ def run(url: str, task: Task[Any, Any], **kwargs: Any) -> Any:
         return ResultStore(journal).get(message, timeout=60_000)
 
 
-@pytest.fixture(scope="module")
-def interrupted_plainly(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """What SIGINT does to what a thread of a program without a worker starts: Python 3.13 lets its forks wait on."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", PLAINLY],
-        cwd=Path(tasks.__file__).parents[1],
-        env={**os.environ, "YARD": str(tmp_path_factory.mktemp("plainly"))},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    return json.loads(done.stdout)
-
-
-def test_process_started_by_a_task_can_be_ended(worker: tuple[str, str], interrupted_plainly: Any) -> None:
+def test_process_started_by_a_task_can_be_ended(worker: tuple[str, str]) -> None:
     mechanism, url = worker
     in_process = mechanism == "process"
     terminates = tasks.terminates_in_process if in_process else tasks.terminates_in_thread
     interrupts = tasks.interrupts_in_process if in_process else tasks.interrupts_in_thread
     by_term = -signal.SIGTERM
     assert run(url, terminates) == {"program": by_term, "process": by_term, "at once": by_term}
-    in_main_thread = {"program": -signal.SIGINT, "process": 1}  # 1: KeyboardInterrupt, as multiprocessing
-    assert run(url, interrupts) == (in_main_thread if in_process else interrupted_plainly)
+    assert run(url, interrupts) == {"program": -signal.SIGINT, "process": 1}  # 1: KeyboardInterrupt, as multiprocessing
     if in_process:
         assert run(url, tasks.waits_in_c_in_process) == 1, "a child leaves signals to its worker"
 
