@@ -8,6 +8,7 @@ import os
 import signal
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from functools import partial
@@ -84,6 +85,7 @@ class Warm:
         self._way: Final = way
         self._tell: Final = tell
         self._failed: Final[list[str]] = []
+        self._noticing: Final = Counter[str]()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note which tests fail."""
@@ -123,20 +125,22 @@ class Warm:
                 seconds = time.monotonic() - fork.begun
                 if pipe in ready or seconds > RUN_SECONDS_MAX:
                     del running[pipe]
-                    yield mutant, Verdict(fork.end(), seconds)
+                    verdict = Verdict(fork.end(), seconds)
+                    self._noticing[verdict.noticed_by] += 1
+                    yield mutant, verdict
                     directory.cleanup()
 
     def _chosen(
         self, mutant: Mutant, items: list[pytest.Item], reached: dict[str, Reach]
     ) -> list[tuple[float, pytest.Item]]:
-        """The tests that may reach the bug, the quickest first."""
+        """The tests that may reach the bug: the quickest first, and those that have noticed many."""
         path, chosen = ROOT / mutant.path, []
         lines = {(str(path), line) for line in statement(ast.parse(path.read_text(encoding="utf-8")), mutant.line)}
         for item in items:
             reach = reached.get(item.nodeid)
             if reach is not None and (reach.starts_processes or lines & reach.lines):
                 chosen.append((reach.seconds, item))
-        return sorted(chosen, key=lambda each: each[0])
+        return sorted(chosen, key=lambda each: each[0] / (1 + self._noticing[each[1].nodeid]))
 
     def _noticed(self, mutant: Mutant, chosen: list[tuple[float, pytest.Item]], swaps: Swaps, directory: str) -> str:
         """By what the bug is noticed, in this fork."""

@@ -17,7 +17,7 @@ from journeyman.journal import AsyncJournal
 from journeyman.tasks import State, TaskView
 from journeyman.tasks.inspection.overview import overview
 from journeyman.tasks.retention import compact, plan
-from journeyman.tasks.state import names, older_snapshots
+from journeyman.tasks.state import names, older_snapshots, view_snapshot
 from support.ledger import picture
 
 WRITTEN = Path(__file__).parent / "compacted_before.db.gz"
@@ -54,6 +54,14 @@ async def test_snapshot_of_the_version_before_is_read(url: str) -> None:
         await replica.catch_up()
         check(replica.view)
         await replica.aclose()
+
+
+def test_snapshot_in_another_form_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(view_snapshot, "_FOLD", 99)
+        state = TaskView().snapshot()
+    with pytest.raises(ValueError, match="has form 99"):
+        TaskView().restore(state)
 
 
 @pytest.mark.anyio

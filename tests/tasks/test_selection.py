@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from journeyman.journal.log import Page
 from journeyman.tasks import State, TaskState, TaskView, ValidationError
 from journeyman.tasks.state.identity import Accepts
-from journeyman.tasks.state.selection import Selection, selection_of
+from journeyman.tasks.state.selection import Selection, rank_in, selection_of
 from journeyman.workers import Settings
 from journeyman.workers.limits import STEAL_DELAY_SECONDS, STEAL_TASKS_MAX
 from journeyman.workers.loop.registration import joining
@@ -69,6 +69,13 @@ def test_queues_and_tasks_are_matched_by_their_exact_names(queues: Any, queue: s
     selection = Settings(queues=queues).selection
     assert selection.serves(queue, name) is served
     assert bool(drained(ready(selection, task(0, name, queue)))) is served
+
+
+def test_rank_is_the_place_in_the_order_of_preference() -> None:
+    ranks = Settings(queues={"b": None, "a": ["send", "read"], "c": None}).selection.ranks()
+    ranked = [("b", "any"), ("a", "send"), ("a", "read"), ("c", "any")]
+    assert [rank_in(ranks, queue, task) for queue, task in ranked] == [0, 1, 2, 3]
+    assert rank_in(None, "c", "any") == 0
 
 
 @pytest.mark.parametrize("step", [1, 2, 10])

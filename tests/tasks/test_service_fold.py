@@ -174,4 +174,7 @@ def test_places_do_not_depend_on_the_order_of_partitions(order: tuple[int, ...])
     view = TaskView()
     for number in order:
         view.apply_page(logs[number].page())
-    assert [place.id for place in view.jobs.unfinished[QUEUE]] == ["j0", "j1", "j2"]
+    again = TaskView()
+    again.restore(view.snapshot())
+    for each in (view, again):
+        assert [place.id for place in each.jobs.unfinished[QUEUE]] == ["j0", "j1", "j2"]

@@ -73,6 +73,13 @@ def test_tasks_no_longer_delayed_are_released() -> None:
     assert (delayed.next_due(), delayed.entries) == (None, 0)
 
 
+def test_next_due_is_the_earliest_of_a_later_minute() -> None:
+    delayed = Delayed()
+    for number, seconds in enumerate((1_005, 1_002, 1_009)):
+        delayed.add(waiting_task(f"t{number}", number, due=NOW + seconds))
+    assert delayed.next_due() == NOW + 1_002
+
+
 def test_task_that_ended_meanwhile_is_dropped_when_reached() -> None:
     delayed, made = Delayed(), [waiting_task(f"t{number}", number, due=NOW + number) for number in range(1, 5)]
     for task in made:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from functools import cache
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -178,6 +179,109 @@ def test_task_returned_with_a_delay_is_not_offered_early() -> None:
     assert tasks.take(9, NOW, MONOTONIC) == []
     assert tasks.next_due() == NOW + 5
     assert numbers(tasks.take(9, NOW + 5, MONOTONIC)) == [0]
+
+
+QUEUES = ("a", "b")
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), st.tuples(st.integers(0, 2), st.sampled_from(QUEUES), st.sampled_from([0, 5, 100]))),
+        st.tuples(st.just("suspect"), st.integers(0, 20)),
+        st.tuples(st.just("take"), st.integers(0, 5)),
+        st.tuples(st.just("lose"), st.integers(0, 20)),
+        st.tuples(st.just("return"), st.tuples(st.integers(0, 20), st.sampled_from([0, 5, 100]))),
+        st.tuples(st.just("pause"), st.frozensets(st.sampled_from(QUEUES))),
+        st.tuples(st.just("share"), st.sets(st.sampled_from(["you", "she"]))),
+        st.tuples(st.just("wait"), st.sampled_from([0.001, STEAL_DELAY_SECONDS, 10.0])),
+        st.tuples(st.just("sweep"), st.none()),
+    ),
+    max_size=40,
+)
+
+
+class Queue:
+    """A queue of ready tasks, what stands in it, and a clock."""
+
+    def __init__(self, selection: Selection) -> None:
+        self.tasks = ReadyTasks(selection=selection)
+        self.made: list[TaskState] = []
+        self.paused: frozenset[str] = frozenset()
+        self.passed = 0.0
+        self.share(set())
+
+    def add(self, what: tuple[int, str, float]) -> None:
+        priority, queue, delay = what
+        self.made.append(ready_task(len(self.made), priority, queue, NOW + self.passed + delay if delay else 0.0))
+        self.tasks.add(self.made[-1])
+
+    def suspect(self, number: int) -> None:
+        for task in self.made[number : number + 1]:
+            task.touched().suspect = True
+
+    def lose(self, number: int) -> None:
+        for task in self.made[number : number + 1]:
+            claim(task)
+
+    def give_back(self, which: tuple[int, float]) -> None:
+        number, delay = which
+        for task in self.made[number : number + 1]:
+            if task.state is State.CLAIMED:
+                task.touched().state, task.due = State.READY, NOW + self.passed + delay if delay else 0.0
+                self.tasks.add(task)
+
+    def pause(self, queues: frozenset[str]) -> None:
+        self.paused = queues
+        self.tasks.set_paused({0: queues})
+
+    def share(self, others: set[str]) -> None:
+        self.tasks.set_workers({0: "me"}, {0: among("me", *others)})
+
+    def wait(self, seconds: float) -> None:
+        self.passed += seconds
+
+    def sweep(self) -> None:
+        self.tasks.sweep(0)
+
+    def take(self, limit: int) -> list[TaskState]:
+        self.tasks.lets_suspect_in = not any(task.run.suspect and task.state is State.CLAIMED for task in self.made)
+        waiting = {task.id for task in self.made if self.may_be_taken(task)}
+        taken = self.tasks.take(limit, NOW + self.passed, MONOTONIC + self.passed)
+        assert len({task.id for task in taken}) == len(taken) <= limit
+        assert {task.id for task in taken} <= waiting
+        assert sum(task.run.suspect for task in taken) <= 1
+        for task in taken:
+            claim(task)
+        assert self.tasks._entries == sum(len(list(level.entries())) for level in self.tasks._levels.values())
+        return taken
+
+    def may_be_taken(self, task: TaskState) -> bool:
+        due = task.state is State.READY and task.due <= NOW + self.passed
+        held = task.run.suspect and any(each.run.suspect and each.state is State.CLAIMED for each in self.made)
+        return due and not held and task.queue not in self.paused
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [Selection(), Selection(QUEUES), Selection(QUEUES, order="fair", weights={"a": 3}), Selection(ageing_ms=1_000)],
+)
+@given(steps=STEPS)
+@settings(max_examples=60)
+def test_ready_task_is_offered_once_whatever_happens(selection: Selection, steps: list[tuple[str, Any]]) -> None:
+    queue = Queue(selection)
+    for step, value in steps:
+        if step == "return":
+            queue.give_back(value)
+        else:
+            getattr(queue, step)(*() if value is None else (value,))
+    queue.pause(frozenset())
+    for task in queue.made:
+        if task.run.suspect and task.state is State.CLAIMED:
+            task.touched().state = State.SUCCEEDED
+    queue.wait(1_000.0)
+    for _ in range(2 * len(queue.made) + 2):
+        for task in queue.take(5):
+            task.touched().state = State.SUCCEEDED
+        queue.wait(1.0)
+    assert not [task for task in queue.made if task.state is State.READY]
 
 
 # -- delay -----------------------------------------------------------------------------------------------------------

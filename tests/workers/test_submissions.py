@@ -13,6 +13,7 @@ from journeyman.journal import AsyncJournal
 from journeyman.journal.limits import PAGE_EVENTS
 from journeyman.journal.log import Page
 from journeyman.journal.memory.log import MemoryLog
+from journeyman.tasks import TaskView
 from journeyman.tasks.limits import ROW_OVERHEAD_BYTES
 from journeyman.tasks.message import new_id
 from journeyman.tasks.state import names, rows
@@ -20,6 +21,7 @@ from journeyman.tasks.state.rows import KeptRows
 from journeyman.tasks.submitting import submission
 from journeyman.workers import Settings, WorkerLoop
 from journeyman.workers.loop.submissions import stretches
+from support.ledger import Ledger
 from support.shop import LEASE_MS, Shop, named
 from support.waiting import reached
 
@@ -75,6 +77,22 @@ def test_kept_submissions_stay_within_their_bytes(steps: list[tuple[bool, int, i
                 sizes[task] = size + ROW_OVERHEAD_BYTES
             assert kept.size == sum(size for task, size in sizes.items() if task in kept)
             assert kept.size <= 7 * ROW_OVERHEAD_BYTES + 60, "the limits of `sized`, and one submission"
+
+
+def test_view_keeps_submissions_within_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Ledger()
+    for number in range(9):
+        log.submit(f"t{number}")
+    size = len(log.rows[0]) + ROW_OVERHEAD_BYTES
+    monkeypatch.setattr(rows, "KEPT_ROWS_BYTES_MAX", 3 * size)
+    monkeypatch.setattr(rows, "NEWEST_ROWS_BYTES_MAX", 2 * size)
+    view = TaskView(keeps=lambda name, queue: True)
+    view.apply_page(log.page())
+    assert sorted(view.rows.rows) == ["t0", "t1", "t2", "t7", "t8"]
+    assert view.rows.room == 0
+    view.rows.drop("t5")  # it is not kept
+    view.rows.drop("t0")
+    assert view.rows.room == size
 
 
 # -- stretches -------------------------------------------------------------------------------------------------------
