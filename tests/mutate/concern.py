@@ -34,6 +34,8 @@ _LOOP: Final = (
     "workers/test_chains.py", "workers/test_lapsing.py", "workers/test_linked_locks.py", "workers/test_retry_after.py",
     "workers/test_failed_results.py", "workers/test_revoking.py", "workers/test_suspects.py",
     "workers/test_identity.py", "workers/test_progress.py", "workers/test_commit_pace.py",
+    "workers/test_failure_log.py", "workers/test_session_watch.py", "workers/test_tracing.py",
+    "workers/test_unreadable_log.py",
 )  # fmt: skip
 _EXECUTORS: Final = (
     "workers/test_pipeline.py", "workers/test_thread_executor.py", "workers/test_coroutine_executor.py",

@@ -16,6 +16,7 @@ from journeyman.tasks.state.schedules import Date, Interval, Policy, Schedule
 from journeyman.tasks.state.ticks import tick_id
 from journeyman.tasks.tick_messages import template_of
 from journeyman.workers import Settings
+from journeyman.workers.limits import SCHEDULES_FIRED_MAX
 from journeyman.workers.loop.firing import Firing, drafts_of
 from journeyman.workers.loop.timetable import Timetable
 from journeyman.workers.scheduling.decide import DueTicks, Fire, firing
@@ -231,6 +232,12 @@ def test_ticks_are_divided_into_appends_that_fit() -> None:
     assert [draft.name for draft in events] == [names.SCHEDULE_FIRED, names.SUBMITTED] * 100
     assert all(draft.expected == 4 for draft in events if draft.name == names.SCHEDULE_FIRED)
     assert all(isinstance(draft, Draft) and draft.key == "a" and draft.partition == 0 for draft in events)
+
+
+def test_append_of_ticks_has_room_for_a_number_of_them() -> None:
+    log, _ = timetable(("a", 1_000))
+    fires = [Fire(log.view.schedules["a"], tick) for tick in range(2 * SCHEDULES_FIRED_MAX + 1)]
+    assert [len(part) for part in drafts_of(fires, {})] == [2 * SCHEDULES_FIRED_MAX, 2 * SCHEDULES_FIRED_MAX, 2]
 
 
 def test_message_of_a_tick_is_the_same_in_each_process() -> None:

@@ -215,6 +215,8 @@ def test_exception_is_made_again_from_its_description() -> None:
     facts = ExceptionFacts("journeyman.tasks.errors.ProcessDiedError", "gone", "Traceback")
     error = made_again(facts)
     assert (type(error).__name__, str(error), error.__notes__) == ("ProcessDiedError", "gone", ["Traceback"])
-    assert isinstance(made_again(ExceptionFacts("KeyError", "x")), KeyError)
+    plain = made_again(ExceptionFacts("KeyError", "x"))
+    assert isinstance(plain, KeyError)
+    assert not hasattr(plain, "__notes__")
     assert str(made_again(ExceptionFacts("nowhere.Odd", "x"))) == "nowhere.Odd: x"
     assert str(made_again(ExceptionFacts("UnicodeDecodeError", "x"))) == "UnicodeDecodeError: x"

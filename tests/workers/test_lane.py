@@ -9,7 +9,12 @@ from journeyman.tasks.state import names
 from journeyman.workers.executors import ThreadExecutor
 from journeyman.workers.executors.base import begun
 from journeyman.workers.executors.pipeline import Job, SessionLease, gone
-from journeyman.workers.limits import CLAIM_AHEAD_SECONDS, CLAIM_IDLE_SECONDS_MAX, CLAIMS_MAX
+from journeyman.workers.limits import (
+    CLAIM_AHEAD_SECONDS,
+    CLAIM_IDLE_SECONDS_MAX,
+    CLAIMS_MAX,
+    OUTCOME_LINGER_SECONDS,
+)
 from journeyman.workers.loop.lane import Lane, room
 from journeyman.workers.scheduling.ready_queue import ReadyTasks
 from support.shop import named
@@ -132,6 +137,20 @@ def test_jobs_reached_by_no_thread_are_given_back(lane: Lane) -> None:
     assert sorted(outcome.job.state.id for outcome in outcomes) == ["t0", "t1", "t2"]
     assert {outcome.name for outcome in outcomes} == {names.INTERRUPTED}
     assert not lane.busy
+
+
+@pytest.mark.parametrize(("waiting", "ended", "lingers"), [(12, 2, True), (12, 4, False), (0, 1, False)])
+def test_few_outcomes_wait_for_others_to_share_their_append(
+    lane: Lane, waiting: int, ended: int, lingers: bool
+) -> None:
+    lane.start([job(number) for number in range(waiting)])
+    lane._held += ended
+    lane.executor._done.extend(gone(job(number)) for number in range(ended))
+    now = time.monotonic()
+    moments = (now, now + OUTCOME_LINGER_SECONDS * 0.9, now + OUTCOME_LINGER_SECONDS)
+    written = [len(lane.outcomes(moment, draining=False)) for moment in moments]
+    assert written == ([0, 0, ended] if lingers else [ended, 0, 0])
+    assert lane.in_hand == waiting
 
 
 def test_drain_gives_back_unstarted_jobs_at_once(lane: Lane) -> None:

@@ -358,6 +358,7 @@ async def test_success_is_logged_at_debug(caplog: pytest.LogCaptureFixture) -> N
         await floor.finished(names.SUCCEEDED)
         await reached(lambda: lines(caplog, f"{message.uuid} has succeeded"), "the success to be logged")
     assert all(record.levelno == logging.DEBUG for record in caplog.records if "succeeded" in record.getMessage())
+    assert not lines(caplog, "an append took"), "it was a quick one"
 
 
 @pytest.mark.anyio

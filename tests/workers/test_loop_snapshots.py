@@ -17,6 +17,19 @@ EVERY = 60
 
 
 @pytest.mark.anyio
+async def test_own_events_count_towards_the_next_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("journeyman.workers.loop.reader.SnapshotKeeper", functools.partial(SnapshotKeeper, every=EVERY))
+    floor = Shop()
+    tasks = named(work=lambda: 1)
+    async with floor.worker(tasks, Settings(threads=2)):
+        for _ in range(EVERY // 2):  # with claims and outcomes these are three times as many events
+            await floor.submit(tasks["work"])
+        await floor.succeeded(EVERY // 2)
+        while not await floor.log.snapshots().listed():
+            await reached(lambda: True, "a turn of the loop")
+
+
+@pytest.mark.anyio
 async def test_workers_start_from_snapshots_of_earlier_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("journeyman.workers.loop.reader.SnapshotKeeper", functools.partial(SnapshotKeeper, every=EVERY))
     floor = Shop()

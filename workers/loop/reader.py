@@ -168,7 +168,7 @@ class JournalReader:
 
     def _stop_listening(self) -> None:
         """Ignore the socket, so that one notification wakes the loop once and not in each pass until it is read."""
-        if self._wakeup_socket is not None and self._listening:
+        if self._wakeup_socket is not None:
             asyncio.get_running_loop().remove_reader(self._wakeup_socket.fileno())
             self._listening = False
 
