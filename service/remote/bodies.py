@@ -79,7 +79,7 @@ class ClaimedTask(msgspec.Struct):
     trace: dict[str, str] | None
 
 
-class Claimed(msgspec.Struct):
+class ClaimedTasks(msgspec.Struct):
     """The tasks that the worker holds now; none if nothing came while it waited."""
 
     tasks: list[ClaimedTask]

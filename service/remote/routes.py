@@ -15,7 +15,7 @@ from ..problems import Problem
 from .bodies import (
     Beat,
     Claim,
-    Claimed,
+    ClaimedTasks,
     Completion,
     Failure,
     Holding,
@@ -51,7 +51,7 @@ async def claim(
     data: JSONBody[Claim],
     request: Request[Any, Any, Any],
     remote: NamedDependency[RemoteWorkers],
-) -> Response[Claimed]:
+) -> Response[ClaimedTasks]:
     """Claim tasks, waiting for some if asked to. First in log order wins, as among all workers.
 
     A worker sends one such request at a time, and lists in `holding` what it has not reported yet: other tasks of its
@@ -60,7 +60,9 @@ async def claim(
     tasks: list[TaskState] = []
     async with while_present(request):
         tasks = await remote.claim(data)
-    return spoken(Claimed(await described(remote.backend, remote.reports, tasks, data.worker)), remote.backend.cursor)
+    return spoken(
+        ClaimedTasks(await described(remote.backend, remote.reports, tasks, data.worker)), remote.backend.cursor
+    )
 
 
 @post("/beat", opt=_SESSION, status_code=200)

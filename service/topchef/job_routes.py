@@ -38,7 +38,7 @@ class ClaimedJob(JobDetail, kw_only=True):
     lease_ms: int
 
 
-class Claimed(msgspec.Struct):
+class JobClaimed(msgspec.Struct):
     """The job that a listener holds now; null if none came while it waited."""
 
     data: ClaimedJob | None
@@ -85,7 +85,7 @@ async def submit_job(request: AnyRequest, topchef: NamedDependency[TopChef], ser
     operation_class=with_body(meta.CLAIM),
     responses=ERRORS,
 )
-async def claim_job(request: AnyRequest, topchef: NamedDependency[TopChef], service: ServiceId) -> Response[Claimed]:
+async def claim_job(request: AnyRequest, topchef: NamedDependency[TopChef], service: ServiceId) -> Response[JobClaimed]:
     """Claim the next job for a listener, waiting for one: first in log order wins, and no other listener has it."""
     found = topchef.registry.find(service)
     asked = await read(request, Claim)
@@ -93,12 +93,12 @@ async def claim_job(request: AnyRequest, topchef: NamedDependency[TopChef], serv
     async with while_present(request):
         task = await topchef.listeners.claim(found, asked)
     if task is None:
-        return Response(Claimed(None))
+        return Response(JobClaimed(None))
     token = task.claim
     session = topchef.backend.view.session(task.partition, task.worker)
     detail = await topchef.reader.detail(await topchef.reader.find(task.id))
     lease = asked.lease_ms if session is None else session.lease_ms
-    return Response(Claimed(ClaimedJob(**msgspec.structs.asdict(detail), token=token, lease_ms=lease)))
+    return Response(JobClaimed(ClaimedJob(**msgspec.structs.asdict(detail), token=token, lease_ms=lease)))
 
 
 @get("/jobs", opt=READING, responses=ERRORS, sync_to_thread=False)
