@@ -232,6 +232,11 @@ class TopApp(App[Exception | None]):
 
     # -- keys: what is seen ------------------------------------------------------------------------------------------
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leave to a field and to a dialog the characters that are keys elsewhere."""
+        takes_text = isinstance(self.focused, Input) or len(self.screen_stack) > 1
+        return not (takes_text and action in ("filter", "tab")) and super().check_action(action, parameters)
+
     def action_leave(self) -> None:
         """End."""
         self.exit()

@@ -7,13 +7,15 @@ from textual.binding import Binding, BindingType
 from .limits import LONG_STEP_SECONDS, STEP_SECONDS
 from .question import Tab
 
+# A binding with priority acts before the next key is looked at, so that what is typed ahead, or pasted, behind it goes
+# where it leads; the others act once the focused part of the screen comes to them.
 BINDINGS: Final[list[BindingType]] = [
     Binding("q,ctrl+c,ctrl+q", "leave", show=False),
     Binding("ctrl+z", "suspend_process", show=False),
-    *(Binding(str(number), f"tab({number - 1})", show=False) for number in range(1, len(Tab) + 1)),
+    *(Binding(str(number), f"tab({number - 1})", show=False, priority=True) for number in range(1, len(Tab) + 1)),
     Binding("tab,right", "next_tab(1)", show=False, priority=False),
     Binding("shift+tab,left", "next_tab(-1)", show=False, priority=False),
-    Binding("slash", "filter", show=False),
+    Binding("slash", "filter", show=False, priority=True),
     Binding("s", "sort", show=False),
     Binding("S", "turn", show=False),
     Binding("p", "pause", show=False),

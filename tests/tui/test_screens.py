@@ -16,6 +16,7 @@ from support.screens import (
     text_of,
 )
 from support.shop_hour import BROKEN, NOW, REPORT
+from textual.events import Key
 from textual.widgets import Input
 
 pytestmark = pytest.mark.anyio
@@ -116,6 +117,16 @@ async def test_list_is_filtered_by_words() -> None:
         assert not app.query_one("#filter", Input).display
         await pilot.press("escape")
         await shows(app, lambda text: "1 of 7" in text, "all of them")
+
+
+async def test_keys_typed_ahead_reach_the_filter() -> None:
+    """As they come from a paste: the next one before the screen has acted on the one before."""
+    async with screen_of() as (app, pilot):
+        for key in ("3", "slash", *"slept/2"):
+            app.post_message(Key({"/": "slash"}.get(key, key), key if len(key) == 1 else "/"))
+        await pilot.pause()
+        assert app.query_one("#filter", Input).value == "slept/2"
+        await shows(app, says("filter: slept/2"), "that words are sought, and neither sort nor the present")
 
 
 async def test_queue_opens_its_tasks() -> None:
