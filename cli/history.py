@@ -22,6 +22,7 @@ from ..tasks.inspection.chain import Chain
 from ..tasks.inspection.chain_reading import chain_of, may_be_in_chain
 from ..tasks.inspection.dead_letters import arguments, labels
 from ..tasks.inspection.history import Step, TaskHistory, task_history
+from ..tasks.inspection.known_workers import worker_in_words
 from ..tasks.inspection.remarks import remark
 from ..tasks.inspection.wording import clock, day_and_time, error_in, number, short_id
 from ..tasks.serializers import shown
@@ -127,6 +128,9 @@ def _read(journal: Journal, task: str, moment: float | None) -> tuple[TaskHistor
         except UnknownTaskError:
             chain = journal.run(chain_of(journal.asynchronous, task, until=until))
             if chain is None:
+                if said := journal.run(worker_in_words(journal.asynchronous, task, until)):
+                    text = f"the journal {journal.location} knows no task {task}. {said}"
+                    raise UnknownTaskError(text) from None
                 raise
         else:
             chain = journal.run(chain_of(journal.asynchronous, task, until=until)) if may_be_in_chain(found) else None

@@ -10,7 +10,7 @@ from litestar.params import QueryParameter
 
 from ...tasks.errors import ValidationError
 from ...tasks.index.short_ids import shortened
-from ...tasks.inspection.gone_workers import GoneWorker, gone_workers
+from ...tasks.inspection.known_workers import KnownWorker, known_workers
 from ...tasks.inspection.overview import WorkerLine
 from ...tasks.limits import TASK_ID_CHARS_MAX
 from ...tasks.lookup import task_lookup
@@ -61,7 +61,7 @@ async def search(backend: NamedDependency[Backend], seen: NamedDependency[Seen],
     up_to = seen.cursor if seen.is_past else backend.cursor
     others = sorted({*_named(seen, text.lower()), *_workers(seen, shortened(text))})
     if not any(kind == "worker" for kind, _, _ in others):
-        others += [_gone(each) for each in await gone_workers(backend.journal, text, up_to)]
+        others += [_gone(each) for each in await known_workers(backend.journal, text, up_to)]
     return spoken(HitList((hits + [Hit(*each) for each in others])[:HITS_MAX], ambiguous), up_to)
 
 
@@ -72,9 +72,9 @@ def _workers(seen: Seen, part: str) -> Iterator[tuple[str, str, str]]:
             yield "worker", session.worker, _where(session)
 
 
-def _gone(worker: GoneWorker) -> tuple[str, str, str]:
+def _gone(worker: KnownWorker) -> tuple[str, str, str]:
     line, end = worker
-    return "worker", line.worker, f"{_where(line)}, {end.how}"
+    return "worker", line.worker, _where(line) + (f", {end.how}" if end is not None else "")
 
 
 def _where(worker: SessionState | WorkerLine) -> str:

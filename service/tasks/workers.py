@@ -11,7 +11,7 @@ from litestar.params import PathParameter
 from ...journal.cursor import Cursor
 from ...tasks.index.short_ids import shortened
 from ...tasks.inspection.evidence import last_signs
-from ...tasks.inspection.gone_workers import GoneWorker, WorkerEnd, gone_workers
+from ...tasks.inspection.known_workers import KnownWorker, WorkerEnd, known_workers
 from ...tasks.inspection.overview import WorkerLine, worker_line, worker_lines
 from ...tasks.state.view import TaskView
 from ..answers import spoken
@@ -93,9 +93,9 @@ def _whole_worker(view: TaskView, typed: str) -> str | None:
     return _only([each for each in known if end and each.endswith(end)], typed)
 
 
-async def _gone_worker(backend: Backend, typed: str, up_to: Cursor) -> GoneWorker:
+async def _gone_worker(backend: Backend, typed: str, up_to: Cursor) -> KnownWorker:
     """Return the worker that had gone before a cursor and that an id, or the end of one, names."""
-    gone = {each.line.worker: each for each in await gone_workers(backend.journal, typed, up_to)}
+    gone = {each.line.worker: each for each in await known_workers(backend.journal, typed, up_to)}
     name = _only(list(gone), typed)
     if name is None:
         raise Problem(

@@ -22,6 +22,7 @@ from .as_of import ViewAsOf
 from .chain_reading import chain_of
 from .findings import Evidence, LastChange, RefusedEvent
 from .history import TaskHistory, hosts_of, task_history
+from .known_workers import worker_in_words
 
 
 async def gather(journal: AsyncJournal, view_as_of: ViewAsOf, task_id: str) -> Evidence:
@@ -36,7 +37,9 @@ async def gather(journal: AsyncJournal, view_as_of: ViewAsOf, task_id: str) -> E
     history = await _history(journal, task_id, cursor) if task is None or task.refused else None
     task = task or (history.task if history is not None else None)
     if task is None:
-        return Evidence(chain=await chain_of(journal, task_id, until=cursor))
+        chain = await chain_of(journal, task_id, until=cursor)
+        worker = await worker_in_words(journal, task_id, cursor) if chain is None else ""
+        return Evidence(chain=chain, worker=worker)
     change = await _last_change(log, task)
     hosts = dict(history.hosts) if history is not None else {}
     workers = {task.worker, str(change.context.get("worker", "")) if change is not None else ""} - hosts.keys() - {""}

@@ -43,7 +43,8 @@ class Evidence(NamedTuple):
     where workers run or ran, for display. `timeout`: how long the task may run, in ms, if it is claimed. `pause`: the
     context of the event that paused the task's queue. `chain`: the chain that it belongs to; the task itself may be a
     link that is not submitted yet. `linked`: the lock that is linked to it, as its submission names it.
-    `progress`: the context of the running task's last report. `labels`: its summary and tags.
+    `progress`: the context of the running task's last report. `labels`: its summary and tags. `worker`: a sentence
+    about the worker of that id, if there is no such task.
     """
 
     task: TaskState | None = None
@@ -57,6 +58,7 @@ class Evidence(NamedTuple):
     linked: Mapping[str, Any] = {}
     progress: Mapping[str, Any] = {}
     labels: Labels = Labels()
+    worker: str = ""
 
     def named(self) -> TaskState | ChainLink | None:
         """Return what has the name and the queue of the task: the task, or the link that is not submitted yet."""

@@ -40,7 +40,7 @@ def explain(view: TaskView, task_id: str, now: float, evidence: Evidence = NOTHI
     chain = evidence.chain
     if task is None:
         scheduled = why_schedule(view, task_id, now) or why_tick(view, task_id, now)
-        return scheduled or [_unknown(view, task_id) if chain is None else why_not_submitted(chain)]
+        return scheduled or [_unknown(view, task_id, evidence.worker) if chain is None else why_not_submitted(chain)]
     if task.state is State.READY:
         findings = why_waiting(view, task, now, evidence)
     elif task.state is State.CLAIMED:
@@ -53,10 +53,12 @@ def explain(view: TaskView, task_id: str, now: float, evidence: Evidence = NOTHI
     return [*findings, *linked_lock(view, task, evidence.linked), *_refused(task, now, evidence)]
 
 
-def _unknown(view: TaskView, task_id: str) -> Finding:
+def _unknown(view: TaskView, task_id: str, worker: str) -> Finding:
     states: tuple[Mapping[str, TaskState], ...] = (view.live, view.dead)
     close = [known for tasks in states for known in tasks if _is_part(task_id, known)][:SUGGESTED_IDS_SHOWN]
     sentence = f"The journal knows no task {task_id}."
+    if worker:
+        return Finding("unknown", f"{sentence} {worker}", {"suggestions": []})
     if close:
         return Finding("unknown", f"{sentence} Did you mean {' or '.join(close)}?", {"suggestions": close})
     sentence += (

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import journeyman as jm
 import pytest
+import uuid_utils
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -172,6 +173,23 @@ def test_task_is_unknown_before_its_submission(call: Run, url: str, times: dict[
         asked = call(command, "known", "--journal", url, "--as-of", moment)
         assert asked.returncode == 1
         assert "knows no task known" in asked.stdout + asked.stderr
+
+
+def test_id_of_a_worker_is_told_from_that_of_a_task(call: Run, url: str) -> None:
+    worker = str(uuid_utils.uuid7())
+    with jm.Journal(url) as journal:
+        journal.append("worker.joined", {"worker": worker, "host": "atlas", "pid": 7, "lease_ms": 9_000}, worker)
+        joined_at = journal.read().events[-1].timestamp
+        journal.append("worker.left", {"worker": worker}, worker)
+    for command in ("why", "history"):
+        asked = call(command, worker[-8:], "--journal", url)
+        assert asked.returncode == 1
+        assert "It is the id of a worker, which ran on atlas (pid 7) from" in asked.stdout + asked.stderr
+        assert f"when it left: `journeyman tail --key {worker}`" in asked.stdout + asked.stderr
+        asked = call(command, worker, "--journal", url, "--as-of", f"{joined_at:.6f}")
+        assert "which has run on atlas (pid 7) since" in asked.stdout + asked.stderr
+    shown = call("tail", "--journal", url, "--key", worker, "--json")
+    assert [json.loads(line)["name"] for line in shown.stdout.splitlines()] == ["worker.joined", "worker.left"]
 
 
 def test_history_as_of_a_time_ends_there(call: Run, url: str, times: dict[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""Workers that have gone are still known by the log: where they ran, and how they ended; on each log, by few reads."""
+"""A worker is known by the log, also when it has gone: where it ran, and how it ended; on each log, by few reads."""
 
 import sqlite3
 import time
@@ -13,8 +13,8 @@ from journeyman.journal.event import encode_context
 from journeyman.tasks.index import search as search_module
 from journeyman.tasks.index.index import task_index
 from journeyman.tasks.inspection.as_of import cursor_at
-from journeyman.tasks.inspection.gone_workers import GoneWorker, WorkerEnd, gone_workers
 from journeyman.tasks.inspection.history import task_history
+from journeyman.tasks.inspection.known_workers import KnownWorker, WorkerEnd, known_workers
 from journeyman.tasks.limits import INDEX_SEARCH_EVENTS
 from journeyman.tasks.retention import compact, plan
 from journeyman.tasks.state import names
@@ -47,10 +47,15 @@ def fill(journal: jm.Journal, count: int, ago: float = 0.0) -> None:
     journal.append_drafts([jm.Draft("order.paid", b"{}", "k", 0, timestamp=at) for _ in range(count)])
 
 
-def gone(journal: jm.Journal, typed: str, until: float | None = None) -> list[GoneWorker]:
+def gone(journal: jm.Journal, typed: str, until: float | None = None) -> list[KnownWorker]:
+    """The workers that have gone and are found, as of the end of the log or a moment."""
+    return [each for each in known(journal, typed, until) if each.end is not None]
+
+
+def known(journal: jm.Journal, typed: str, until: float | None = None) -> list[KnownWorker]:
     """The workers that are found, as of the end of the log or a moment."""
     cursor = journal.run(cursor_at(journal.asynchronous, until))
-    return journal.run(gone_workers(journal.asynchronous, typed, cursor))
+    return journal.run(known_workers(journal.asynchronous, typed, cursor))
 
 
 class Suite:
@@ -68,10 +73,12 @@ class Suite:
         worker = made()
         for partition in self.places(journal):
             join(journal, worker, partition)
-        assert gone(journal, worker) == []
+        assert [(each.line.worker, each.end) for each in known(journal, worker)] == [(worker, None)]
         for partition in self.places(journal):
+            assert gone(journal, worker) == []
             tell(journal, names.LEFT, worker, partition)
         (found,) = gone(journal, worker)
+        assert found.end is not None
         assert (found.line.worker, found.line.host, found.line.pid) == (worker, "atlas", 7)
         assert (found.line.queues, found.line.tasks, found.line.slots) == (("mail",), ("send",), 3)
         assert (found.line.partitions, found.line.claims) == (len(self.places(journal)), 0)
@@ -88,6 +95,7 @@ class Suite:
         assert gone(journal, worker) == []  # the expiry was refused
         tell(journal, names.EXPIRED, worker, last=last, by=other)
         (found,) = gone(journal, worker)
+        assert found.end is not None
         assert found.end == WorkerEnd("expired", found.end.at, other, "borealis")
         assert found.line.last_sign is not None
         assert found.line.last_sign < found.end.at
@@ -123,7 +131,7 @@ class TestOnSqlite(OnSqlite, Suite):
         tell(journal, names.LEFT, worker, ago=HOUR / 2)
         now = time.time()
         assert gone(journal, worker, now - 2 * HOUR) == gone(journal, worker, now - HOUR * 3 / 4) == []
-        assert [each.end.how for each in gone(journal, worker, now - HOUR / 4)] == ["left"]
+        assert [each.end and each.end.how for each in gone(journal, worker, now - HOUR / 4)] == ["left"]
 
     def test_worker_that_came_back_has_its_last_end(self, journal: jm.Journal) -> None:
         worker = made()
@@ -131,7 +139,7 @@ class TestOnSqlite(OnSqlite, Suite):
         tell(journal, names.EXPIRED, worker, last=last, by=made())
         join(journal, worker, host="borealis")
         tell(journal, names.LEFT, worker)
-        assert [(each.line.host, each.end.how) for each in gone(journal, worker)] == [("borealis", "left")]
+        assert [(each.line.host, each.end and each.end.how) for each in gone(journal, worker)] == [("borealis", "left")]
 
     def test_long_unindexed_log_is_searched_only(self, journal: jm.Journal, monkeypatch: pytest.MonkeyPatch) -> None:
         decoded: list[int] = []
@@ -149,7 +157,8 @@ class TestOnSqlite(OnSqlite, Suite):
         fill(journal, INDEX_SEARCH_EVENTS, ago=HOUR / 2)
         tell(journal, names.EXPIRED, worker, last=joined, by=other)
         (found,) = gone(journal, worker)
-        assert (found.end.how, found.end.by, found.end.by_host) == ("expired", other, "borealis")
+        assert found.end is not None
+        assert found.end == WorkerEnd("expired", found.end.at, other, "borealis")
         assert [each.line.worker for each in gone(journal, worker[-8:])] == [worker]
         assert 0 < len(decoded) < 40
 
