@@ -68,6 +68,15 @@ def test_one_dead_letter_is_requeued_after_a_question(visit: Visit, http: httpx2
     assert http.get(f"/tasks/{task}").json()["state"] == "ready"
 
 
+def test_dead_letter_that_others_requeue_is_shown_as_a_task(visit: Visit, http: httpx2.Client) -> None:
+    (task,) = dead(http, 1, "others")
+    page = visit(f"/dead-letters/{task}").page
+    expect(page.locator("h1")).to_contain_text("Dead letter")
+    expect(page.locator(".connection")).to_have_text("Live")
+    assert http.post(f"/tasks/{task}/requeue").status_code == 200
+    expect(page.locator("h1 .state")).to_have_text("ready")
+
+
 def test_all_that_match_are_one_command(visit: Visit, http: httpx2.Client) -> None:
     tasks = dead(http, 7, "banquet")
     page = visit("/dead-letters?queue=banquet").page

@@ -10,6 +10,7 @@
 //     load: async (visit) => ({ … }),              // fetches what it shows; see below
 //     draw: (data, visit) => h("div", null, …),    // describes it; called again whenever something has changed
 //     touches: (event, visit) => true,          // whether an event of the journal changes what is shown
+//     leaves: (events, visit) => false,         // whether these end what is shown, and the view has gone elsewhere
 //   };
 //
 // `visit` is one stay on the view: `params` and `query` of the address; `moment`, null for now; `state`, an object that
@@ -139,7 +140,7 @@ const stream = new Stream({
     const now = page.visit;
     if (!now?.view || now.moment !== null) return;
     now.cursor = cursor;
-    now.view.hears?.(events, now.visit);
+    if (now.view.leaves?.(events, now.visit)) return;
     if (now.view.touches && events.some((event) => now.view.touches(event, now.visit))) {
       if (now.due === 0 && performance.now() - (now.loaded ?? 0) > PAUSE_MS && !now.loading) {
         now.loaded = performance.now();

@@ -5,7 +5,7 @@ import { acting, confirm } from "../asking.js";
 import { h } from "../dom.js";
 import { filterForm, filterOf } from "../filter.js";
 import { List } from "../list.js";
-import { link } from "../router.js";
+import { go, link } from "../router.js";
 import { may } from "../service.js";
 import { span, time } from "../times.js";
 import { count, empty, facts, json, panel, queueLink, shortId, taskLink, workerLink } from "../words.js";
@@ -64,12 +64,21 @@ function letters(visit, filter) {
   });
 }
 
+const LEFT = new Set(["task.requeued", "task.purged"]);
+const isOf = (event, { params: { task } }) => event.key === task || event.context?.task === task;
+
 export const deadLetter = {
   path: "dead-letters/:task",
   title: ({ task }) => `Dead letter ${shortId(task)}`,
   group: "dead-letters",
   load: (visit) => visit.get(`dead-letters/${encodeURIComponent(visit.params.task)}`),
-  touches: (event, visit) => event.key === visit.params.task || event.context?.task === visit.params.task,
+  touches: isOf,
+  // A task that is no dead letter any more is shown where its life goes on.
+  leaves(events, visit) {
+    const hasLeft = events.some((event) => isOf(event, visit) && LEFT.has(event.name));
+    if (hasLeft) go(["tasks", visit.params.task]);
+    return hasLeft;
+  },
   draw: (letter, visit) => [
     h("div", { class: "title" },
       h("h1", null, h("small", null, "Dead letter"), letter.task),
