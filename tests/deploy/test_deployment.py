@@ -155,6 +155,13 @@ def test_unit_is_valid_for_systemd(name: str, tmp_path: Path) -> None:
     assert (done.returncode, unit.name in done.stderr) == (0, False), done.stderr
 
 
+@pytest.mark.parametrize("name", UNITS)
+def test_each_unit_makes_the_directory_it_writes_to(name: str) -> None:
+    settings = dict(re.findall(r"^(\w+)=(.*)$", UNITS[name], re.MULTILINE))
+    # A path of ReadWritePaths that does not exist is a failure to start (226/NAMESPACE).
+    assert settings["ReadWritePaths"] == f"/var/lib/{settings['StateDirectory']}"
+
+
 # -- Kubernetes --------------------------------------------------------------------------------------------------------
 
 
