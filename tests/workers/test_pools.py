@@ -184,6 +184,7 @@ def test_stop_after_a_run_leaves_the_next_run_alone(tmp_path: Path) -> None:
 
 
 def test_embedded_worker_leaves_garbage_collection_alone(tmp_path: Path) -> None:
+    gc.unfreeze()  # what another test has left frozen would be left alone, and the threshold with it
     before = gc.get_threshold(), gc.get_freeze_count()
     during: list[tuple[tuple[int, int, int], int]] = []
     pool = jm.Worker([made_of(abs)], f"sqlite:///{tmp_path / 'collected.db'}")

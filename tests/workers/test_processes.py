@@ -83,6 +83,12 @@ class Yard:
 
     def start(self, threads: int = 2) -> "subprocess.Popen[bytes]":
         """Start a worker as a user would, and wait until it has joined."""
+        worker = self.launch(threads)
+        assert worker.poll() is None, f"the worker ended: {self.log(worker)}"
+        return worker
+
+    def launch(self, threads: int = 2) -> "subprocess.Popen[bytes]":
+        """As `start`, for a worker that its first task may end."""
         joined = self.count(names.JOINED)
         command = [
             sys.executable,
@@ -105,7 +111,6 @@ class Yard:
             )
         self.workers.append(worker)
         wait_until(lambda: self.count(names.JOINED) > joined or worker.poll() is not None, "the worker to join")
-        assert worker.poll() is None, f"the worker ended: {self.log(worker)}"
         return worker
 
     def log(self, worker: "subprocess.Popen[bytes]") -> str:
@@ -196,7 +201,7 @@ def test_task_that_kills_its_workers_fails_no_other(yard: Yard) -> None:
 
     while yard.task(deadly).state is not State.FAILED:
         if all(worker.poll() is not None for worker in yard.workers):
-            yard.start(threads=2)
+            yard.launch()
         worker = yard.workers[-1]
         wait_until(
             lambda worker=worker: worker.poll() is not None or yard.task(deadly).state is State.FAILED,  # type: ignore[misc]
