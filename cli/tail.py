@@ -18,7 +18,7 @@ from ..consumers.files.lines import in_one_line
 from ..journal.cursor import Cursor
 from ..journal.errors import JournalError
 from .limits import TAIL_LOOK_SECONDS
-from .shared.failures import BadInput, quiet_on_broken_pipe
+from .shared.failures import BadInput, print_problem, quiet_on_broken_pipe
 from .shared.moments import parse_moment
 from .shared.opening import existing_journal
 from .shared.options import JournalURL, LevelOption, LogLevel, checked_topic, configure_logging
@@ -98,10 +98,18 @@ def tail(
         )
         _start(consumer)
         try:
-            _show(consumer, printer, follow=follow)
+            if not (_show(consumer, printer, follow=follow) or as_json):
+                _say_none(topic, key)
         finally:
             consumer.close()
             passed_over.print(as_json=as_json)
+
+
+def _say_none(topic: str, key: str | None) -> None:
+    """Say which filter has left no event: its text may be mistyped."""
+    chosen = ([f"of the topic {topic}"] if topic else []) + ([f"with the key {key}"] if key is not None else [])
+    if chosen:
+        print_problem(f"no event {' '.join(chosen)} was found; `journeyman tail --no-follow` shows all events")
 
 
 def _parsed(text: str) -> Cursor:
@@ -146,15 +154,19 @@ class _Printer(Protocol):
     def end_of_history(self) -> None: ...
 
 
-def _show(consumer: _Consumer, printer: _Printer, *, follow: bool) -> None:
+def _show(consumer: _Consumer, printer: _Printer, *, follow: bool) -> int:
+    """Print the events, and return how many they were once history has ended and no live ones are wanted."""
+    printed = 0
     while (event := _next(consumer)) is not None:
         if event.is_empty():
             sys.stdout.flush()
             if not follow:
-                return
+                break
             printer.end_of_history()
         else:
             printer.event(event)
+            printed += 1
+    return printed
 
 
 def _next(consumer: _Consumer) -> _Event | None:

@@ -70,7 +70,7 @@ def report(error: Exception) -> int:
 
 def _with_value(error: _ParserError) -> str:
     """Return the sentence of an error of the parser, with the value that it refused if it knows that one."""
-    said = error.format_message()
+    said = error.format_message() or "Missing command"
     cause: Any = getattr(error, "__cause__", None)
     refused = [each.get("input") for each in cause.errors()] if hasattr(cause, "errors") else []
     if refused and repr(refused[0]) not in said:

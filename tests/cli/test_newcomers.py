@@ -115,6 +115,19 @@ def test_result_without_a_worker_names_the_next_step(journal: Path) -> None:
             results.get("welcom")
 
 
+@pytest.mark.parametrize(("option", "text"), [("--topic", "tsk"), ("--key", "welcom")])
+def test_tail_without_an_event_names_its_filter(journal: Path, call: Run, option: str, text: str) -> None:
+    done = call("tail", option, text, "--no-follow", JOURNEYMAN_JOURNAL=JOURNAL)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.endswith(f" {text} was found; `journeyman tail --no-follow` shows all events\n")
+
+
+def test_group_without_its_command_names_the_help(call: Run) -> None:
+    done = call("dlq")
+    assert done.returncode == 2
+    assert done.stderr.endswith("journeyman: Missing command. See 'journeyman dlq --help'.\n")
+
+
 def test_waiting_task_without_a_worker_is_explained(journal: Path, call: Run) -> None:
     said = call("why", "welcome", JOURNEYMAN_JOURNAL=JOURNAL).stdout
     assert "No worker is running" in said
