@@ -21,7 +21,7 @@ from journeyman.journal.runtime.blocking import run
 from journeyman.tasks.index import index as index_module
 from journeyman.tasks.index.index import TaskIndex, task_index
 from journeyman.tasks.index.keys import key_of
-from journeyman.tasks.index.search import Searched, search
+from journeyman.tasks.index.search import Searched, search, search_sessions
 from journeyman.tasks.index.store import Store
 from journeyman.tasks.index.trace import Trace, read_trace
 from journeyman.tasks.limits import INDEX_SEARCH_EVENTS
@@ -129,6 +129,41 @@ def test_search_result_equals_the_fold_of_the_whole_log(
             for task in TASKS:
                 assert state_of(trace_of(journal, task, index).task) == state_of(view.find(task)), (end, task)
     assert len(found) > 100
+    assert None not in found
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_searched_sessions_end_where_the_fold_ends_them(
+    journal: jm.Journal, path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = random.Random(seed)
+    monkeypatch.setattr(index_module, "INDEX_SEARCH_EVENTS", 0)
+    found: list[Searched | None] = []
+
+    async def noted(*arguments: Any) -> Searched | None:
+        found.append(await search_sessions(*arguments))
+        return found[-1]
+
+    monkeypatch.setattr(index_module, "search_sessions", noted)
+    index = TaskIndex(journal.asynchronous, Store(f"{path}-index"))
+    monkeypatch.setattr(index, "_background", SimpleNamespace(begin=lambda **_: None))
+    view = TaskView()
+    ended: dict[str, list[int]] = {worker: [] for worker in WORKERS}
+    for end in range(400):
+        event = journal.append(*random_event(rng, end))
+        before = {session.worker for session in view.all_sessions()}
+        view.apply(event)
+        for worker in before - {session.worker for session in view.all_sessions()}:
+            ended[worker].append(event.offset)
+        if rng.random() < 0.01:
+            run(TaskIndex(journal.asynchronous, Store(f"{path}-index")).catch_up())
+        if rng.random() < 0.1:
+            for worker in WORKERS:
+                sessions = run(index.snapshot(0, worker=worker)).sessions_of(worker)
+                assert [row.ended for row in sessions if row.ended >= 0] == ended[worker], (end, worker)
+                assert any(row.ended < 0 for row in sessions) == (view.session(0, worker) is not None), (end, worker)
+    assert all(ended.values())
+    assert len(found) > 50
     assert None not in found
 
 
