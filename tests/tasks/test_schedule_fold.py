@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from journeyman.tasks import TaskView, Verdict
 from journeyman.tasks.limits import SCHEDULE_NAME_CHARS_MAX
 from journeyman.tasks.state import names
-from journeyman.tasks.state.schedules import Date, Interval, Policy
+from journeyman.tasks.state.schedules import Date, Interval, Policy, Schedules
 from support.ledger import Ledger
 
 EVERY = {"type": "interval", "every_ms": 10, "start_ms": 10}
@@ -35,6 +35,13 @@ def test_schedule_is_created_once() -> None:
     assert schedule.trigger == Interval(10, 10)
     assert schedule.policy == Policy(misfire="skip", overlap="skip")
     assert msgspec.json.decode(schedule.message) == MESSAGE
+
+
+@pytest.mark.parametrize("event", sorted(Schedules.events))
+def test_event_that_names_no_schedule_is_foreign(event: str) -> None:
+    log = Ledger()
+    assert log.write(event) is Verdict.FOREIGN
+    assert not log.view.schedules
 
 
 def test_tick_is_accepted_once_and_only_behind_the_last_one() -> None:
@@ -155,3 +162,13 @@ def test_fired_ticks_of_a_schedule_rise(steps: list[tuple[str, str, int]]) -> No
             ticks[schedule].append(tick)
     for own in ticks.values():
         assert all(one < other for one, other in itertools.pairwise(own))
+
+
+def test_schedule_knows_its_last_accepted_event() -> None:
+    log = Ledger()
+    created(log)
+    changed = []
+    for tick in (10, 10, 20):
+        fired(log, tick)
+        changed.append(log.view.schedules["report"].changed)
+    assert changed == [1, 1, 3]

@@ -3,6 +3,7 @@
 import itertools
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +51,19 @@ def test_change_sets_what_it_names_and_is_a_sign_of_life() -> None:
     assert service.changed == 1
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("name", "other"), ("description", "other"), ("timeout", 7.0), ("available", False)]
+)
+def test_change_of_one_field_leaves_the_others(field: str, value: Any) -> None:
+    log = Ledger()
+    registered(log, timeout=5)
+    before = msgspec.structs.asdict(log.view.services["s"])
+    log.write(names.SERVICE_CHANGED, service="s", **{field: value})
+    after = msgspec.structs.asdict(log.view.services["s"])
+    assert {each for each in after if after[each] != before[each]} == {field, "checked_in_at", "changed"}
+    assert after[field] == value
+
+
 def test_service_is_decided_in_its_own_partition() -> None:
     view = TaskView()
     registered(Ledger(view))
@@ -84,6 +98,7 @@ def test_requeued_job_waits_at_its_old_place() -> None:
     log.write(names.REQUEUED, task="a")
     assert "a" not in log.view.jobs
     assert [place.id for place in log.view.jobs.unfinished[QUEUE]] == ["a", "b"]
+    assert [place.id for place in log.view.jobs.of(QUEUE, 9)] == ["a", "b"]
 
 
 def test_only_the_newest_finished_jobs_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ TENS = every(list(range(10, 1_000, 10)))
         ("run_all", 35, [10, 20, 30]),
         ("skip", 35, [20, 30]),  # with a grace of 15, the tick at 10 is too late
         ("skip", 30, [20, 30]),
+        ("run_once", 60, [60]),
         ("run_once", 35, [30]),  # in place of those that are too late
         ("run_once", 20, [10, 20]),  # none is too late
         ("run_once", 10, [10]),

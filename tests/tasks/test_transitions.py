@@ -171,6 +171,14 @@ def test_event_by_hand_needs_no_token_but_refuses_a_former_one(event: str) -> No
     assert log.end_attempt(names.SUCCEEDED, TASK, OTHER) is Verdict.REFUSED
 
 
+@pytest.mark.parametrize("outcome", [names.SUCCEEDED, names.FAILED, names.RETRIED, names.INTERRUPTED, names.REVOKED])
+def test_task_has_a_token_only_while_it_is_claimed(outcome: str) -> None:
+    log = brought_to(State.CLAIMED, outcome)
+    assert log.task(TASK).claim >= 0
+    log.end_attempt(outcome, TASK, WORKER)
+    assert log.task(TASK).claim == -1
+
+
 def test_task_without_a_time_to_live_does_not_lapse() -> None:
     log = Ledger()
     log.submit(TASK)

@@ -144,6 +144,15 @@ def test_restored_view_knows_held_and_waiting_suspects() -> None:
     assert claimed(decide(view, [(ready, 10)], desk.detector, situation)) == ["b"]
 
 
+def test_task_that_lost_one_of_many_attempts_is_no_suspect() -> None:
+    desk = Desk()
+    desk.log.submit("a")
+    desk.log.join("dead")
+    desk.log.claim("a", "dead")
+    desk.log.expire("dead", by=ME)
+    assert not desk.view.suspects
+
+
 def test_suspect_of_another_worker_hinders_no_claim() -> None:
     desk = Desk()
     suspects_of(desk.log, "a", "b")

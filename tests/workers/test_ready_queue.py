@@ -12,6 +12,7 @@ from journeyman.tasks.message import new_id
 from journeyman.tasks.state.selection import Selection
 from journeyman.tasks.state.state import TaskKind
 from journeyman.workers.limits import STEAL_DELAY_SECONDS, STEAL_TASKS_MAX
+from journeyman.workers.scheduling import ready_queue
 from journeyman.workers.scheduling.ready_queue import ReadyTasks
 from journeyman.workers.scheduling.rendezvous import Rendezvous
 from support.shop import among
@@ -389,6 +390,19 @@ def test_stealing_workers_come_one_after_the_other(selection: Selection) -> None
     assert delays == pytest.approx([place * STEAL_DELAY_SECONDS for place in range(4)])
 
 
+@pytest.mark.parametrize("change", ["the same workers", "another pause"])
+def test_steal_delay_goes_on_while_shares_stay(change: str) -> None:
+    tasks, _ = shared(60, ["me", "you"], "me")
+    tasks.take(60, NOW, MONOTONIC)
+    tasks.take(60, NOW, MONOTONIC)
+    if change == "another pause":
+        tasks.set_paused({0: {"elsewhere"}})
+    else:
+        tasks.set_workers({0: "me"}, {0: among("me", "you")})
+    assert tasks.steal_at() == LATER
+    assert tasks.take(60, NOW, LATER)
+
+
 def test_tasks_taken_by_the_other_are_not_stolen() -> None:
     tasks, made = shared(20, ["me", "you"], "me")
     for task in tasks.take(20, NOW, MONOTONIC):
@@ -444,6 +458,25 @@ def test_worker_that_cannot_run_a_task_has_no_turn_at_it() -> None:
     assert {name for _, name in tasks._passed} == set("efgh")
 
 
+def test_turns_are_shared_anew_as_workers_join() -> None:
+    tasks, _ = shared(1, ["me", "you"], "me")
+    tasks.take(1, NOW, MONOTONIC)
+    tasks.set_workers({0: "me"}, {0: among("me", "you", "she", "it")})
+    for number in range(1, 401):
+        tasks.add(ready_task(number))
+    assert 60 < len(tasks.take(400, NOW, MONOTONIC)) < 140
+
+
+def test_task_held_twice_by_a_pause_is_offered_once() -> None:
+    tasks = alone()
+    tasks.add(ready_task(0))
+    for _ in range(2):
+        tasks.set_paused({0: {"default"}})
+        assert tasks.take(9, NOW, MONOTONIC) == []
+        tasks.set_paused({0: set()})
+    assert numbers(tasks.take(9, NOW, MONOTONIC)) == [0]
+
+
 def test_share_of_a_left_worker_is_available_at_once() -> None:
     tasks, made = shared(50, ["me", "you"], "me")
     tasks.set_workers({0: "me"}, {})
@@ -490,6 +523,40 @@ def test_reader_that_never_takes_does_not_leak(delay: int) -> None:
         if number % 100 == 0:
             tasks.sweep(living=1)
     assert entries(tasks) < 2_000
+
+
+@pytest.mark.parametrize("where", ["level", "aside", "hold", "delay"])
+@pytest.mark.parametrize(("count", "left"), [(7, 7), (8, 0)])
+def test_sweep_drops_dead_entries_beyond_a_bound(
+    where: str, count: int, left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ready_queue, "READY_SWEEP_ENTRIES", 3)
+    tasks, made = alone(), list[TaskState]()
+    for number in range(count):
+        task = suspect(number) if where == "aside" else ready_task(number, due=NOW + 5 if where == "delay" else 0.0)
+        tasks.add(task)
+        if where in ("aside", "hold"):
+            tasks.lets_suspect_in = False
+            tasks.set_paused({0: {"default"} if where == "hold" else set()})
+            assert tasks.take(9, NOW, MONOTONIC) == []
+        made.append(task)
+    for task in made:
+        claim(task)
+    tasks.sweep(living=2)
+    assert [len(tasks._aside), len(tasks._on_hold), entries(tasks) - len(tasks._on_hold)] == {
+        "aside": [left, 0, 0],
+        "hold": [0, left, 0],
+    }.get(where, [0, 0, left])
+
+
+def test_kinds_of_tasks_are_remembered_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ready_queue, "READY_KINDS_REMEMBERED", 3)
+    tasks = ReadyTasks()
+    tasks.set_workers({0: "me"}, {0: among("me", "you")})
+    for number in range(10):
+        tasks.add(ready_task(number, queue=f"q{number}"))
+        tasks.take(1, NOW, MONOTONIC)
+        assert 0 < len(tasks._sharing) <= 3
 
 
 @pytest.mark.parametrize("delay", [0, 1_000_000])
@@ -548,6 +615,15 @@ def test_busy_live_worker_keeps_its_turns() -> None:
     assert turns_of(tasks, 100, first=100)[1] > 20
     tasks.look_for_absent(sessions(you=500))
     assert turns_of(tasks, 100, first=1_000)[1] > 20
+
+
+@pytest.mark.parametrize(("before", "absent"), [(0, False), (1, True)])
+def test_worker_that_made_the_task_ready_is_present(before: int, absent: bool) -> None:
+    tasks = ReadyTasks()
+    tasks.set_workers({0: "me"}, {0: among("me", "you")})
+    turns_of(tasks, 100, first=100)
+    tasks.look_for_absent(sessions(you=tasks._passed[0, "you"] - before))
+    assert bool(tasks._absent) is absent
 
 
 def test_left_worker_is_forgotten() -> None:

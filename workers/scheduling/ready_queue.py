@@ -144,7 +144,7 @@ class ReadyTasks:
             sharers = tuple(
                 worker
                 for worker in self._workers.get(task.partition, ())
-                if worker == own or worker not in sessions or sessions[worker].may_claim(kind)
+                if worker == own or sessions[worker].may_claim(kind)
             )
             if len(self._sharing) >= READY_KINDS_REMEMBERED:
                 self._sharing.clear()
@@ -214,15 +214,16 @@ class ReadyTasks:
 
     def sweep(self, living: int) -> None:
         """Drop the entries of tasks that are no longer ready, if they outnumber the `living` tasks."""
-        if self._entries > 2 * living + READY_SWEEP_ENTRIES:
+        entries_max = 2 * living + READY_SWEEP_ENTRIES
+        if self._entries > entries_max:
             self._place_anew()
-        if len(self._aside) > 2 * living + READY_SWEEP_ENTRIES:
+        if len(self._aside) > entries_max:
             waiting_aside = {entry[-1].id: entry for entry in self._aside if entry[-1].run.state is State.READY}
             self._aside = list(waiting_aside.values())
             heapq.heapify(self._aside)
-        if len(self._on_hold) > 2 * living + READY_SWEEP_ENTRIES:
+        if len(self._on_hold) > entries_max:
             self._on_hold = list({task.id: task for task in self._on_hold if task.run.state is _READY}.values())
-        if self._delayed.entries > 2 * living + READY_SWEEP_ENTRIES:
+        if self._delayed.entries > entries_max:
             self._delayed.sweep()
 
     def take(self, limit: int, now: float, monotonic: float) -> list[TaskState]:
