@@ -179,6 +179,15 @@ def test_task_has_a_token_only_while_it_is_claimed(outcome: str) -> None:
     assert log.task(TASK).claim == -1
 
 
+def test_task_knows_the_time_of_its_last_change() -> None:
+    log = brought_to(State.CLAIMED, names.RETRIED)
+    for change in (names.RETRIED, names.CLAIMED, names.PROGRESSED, names.SUCCEEDED):
+        before = log.task(TASK).changed_at
+        log.end_attempt(change, TASK, WORKER)
+        expected = before if change == names.PROGRESSED else log.events[-1].timestamp
+        assert log.task(TASK).changed_at == expected, change
+
+
 def test_task_without_a_time_to_live_does_not_lapse() -> None:
     log = Ledger()
     log.submit(TASK)
