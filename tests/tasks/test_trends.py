@@ -454,6 +454,32 @@ def test_unreadable_records_are_counted_and_passed_over() -> None:
         view.apply_page(Page(0, range(len(rows)), rows))
     assert seen.state.unreadable == state.unreadable == 3
     assert trends_answer(seen.trends).total.counts.submitted == 1
+    log.write(names.SUBMITTED, task=7)
+    assert seen.apply(log.events[-1]) is Verdict.FOREIGN
+    assert seen.state.unreadable == 4
+
+
+def test_each_move_of_a_task_is_counted_once_as_what_it_is() -> None:
+    log = Ledger(TaskView())
+    log.join("ada")
+    log.submit("a", queue="mail", max_retries=1)
+    for outcome in (names.RETRIED, names.FAILED, names.REQUEUED, names.INTERRUPTED, names.SUCCEEDED):
+        if outcome != names.REQUEUED:
+            log.claim("a", "ada")
+        assert log.end_attempt(outcome, "a", "ada") is Verdict.ACCEPTED
+        assert log.write(names.LAPSED, task="a") is Verdict.REFUSED
+    (mail,) = one_bucket(log).queues
+    counts = mail.counts
+    assert (counts.submitted, counts.started, counts.succeeded) == (1, 4, 1)
+    assert (counts.retried, counts.failed, counts.requeued, counts.interrupted) == (1, 1, 1, 1)
+    assert (counts.revoked, counts.stale_outcomes, counts.lost_claims) == (0, 0, 0)
+
+
+def test_greatest_span_is_exact() -> None:
+    spans = Histogram()
+    for seconds in (0.5, 1.0, 1.001):
+        spans.add(seconds)
+    assert spans.percentiles((1.0,)) == [1.001]
 
 
 def test_forgotten_dead_letters_are_counted_when_they_return(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -498,18 +524,22 @@ def test_exception_without_a_name_is_no_reason() -> None:
     assert [(each.reason, each.newest_text) for each in one_bucket(log).failures] == [("no exception", "")]
 
 
-def test_expired_sessions_of_one_worker_are_one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("hosts", [("", "host"), ("host", "")])
+def test_expired_sessions_of_one_worker_are_one_worker(hosts: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     view = TrendView(Window.between(SINCE, SINCE + 60, 60))
     for partition in range(2):
         log = Ledger(TaskView(), partition)
-        log.write(names.JOINED, worker="ada", host="host" if partition else "", pid=1, lease_ms=1_000)
+        log.write(names.JOINED, worker="ada", host=hosts[partition], pid=1, lease_ms=1_000)
         log.submit("a", queue="mail", max_retries=3)
-        log.claim("a", "ada")
+        log.submit("final", queue="mail", max_retries=0)
+        for task in ("a", "final"):
+            log.claim(task, "ada")
         log.expire("ada")
-        rows = log.rows if partition else [row.replace(b'"a"', b'"b"') for row in log.rows]
+        rows = log.rows if partition else [row.replace(b'"a"', b'"b"').replace(b"final", b"other") for row in log.rows]
         view.apply_page(Page(partition, range(log.end), rows))
     (expired,) = trends_answer(view.trends).expired
-    assert (expired.worker, expired.host, expired.returned, expired.at) == ("ada", "host", 2, BEGIN + 3)
+    assert (expired.worker, expired.host, expired.returned, expired.failed) == ("ada", "host", 2, 2)
+    assert expired.at == BEGIN + 5
     monkeypatch.setattr("journeyman.tasks.trends.bucket.EXPIRED_WORKERS_KEPT", 1)
     crowd = Ledger(TaskView())
     for worker in ("ada", "bob", "eve"):
