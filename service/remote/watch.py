@@ -75,7 +75,8 @@ class SessionWatch:
 
     async def _probe(self) -> None:
         partitions = range((await self._backend.journal.open()).partitions)
-        drafts = [self._draft(names.BEAT, self._name, each, {"worker": self._name}) for each in partitions]
+        proof = {"worker": self._name, "service": True}
+        drafts = [self._draft(names.BEAT, self._name, each, proof) for each in partitions]
         try:
             await append_and_apply(self._backend, drafts)
         except (JournalError, Problem):

@@ -153,6 +153,10 @@ def test_worker_shows_that_the_service_has_expired_it(visit: Visit, address: str
         assert http.post("/workers/claim", json={"worker": worker, "wait": 30}).json()["tasks"]
     expect(page.locator("h1 .badge")).to_have_text("expired")
     expect(page.locator(".facts")).to_contain_text(re.compile("Expired by *the service …"))
+    service = page.locator(".facts").get_by_title(re.compile("^[0-9a-f-]{36}$")).get_attribute("title")
+    page.goto(f"{address}/#/events?topic=worker.beat&key={service}")
+    expect(page.locator("#main").get_by_text("the service …").first).to_be_visible()
+    expect(page.locator(f"#main a[title='{service}']")).to_have_count(0)
 
 
 def test_list_scrolls_through_thousands_of_rows(visit: Visit) -> None:

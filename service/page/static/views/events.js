@@ -5,7 +5,7 @@ import { filterForm } from "../filter.js";
 import { List } from "../list.js";
 import { link } from "../router.js";
 import { time } from "../times.js";
-import { json, shortId, taskLink, workerLink } from "../words.js";
+import { json, observer, shortId, taskLink, workerLink } from "../words.js";
 
 const FIELDS = [["topic", "Topic", "task, worker.expired"], ["key", "Key", "the id of a task"]];
 
@@ -45,6 +45,7 @@ const place = (event) => `${event.partition}:${event.offset}`;
 
 function subject({ name, key, context }) {
   if (context.task) return taskLink(String(context.task));
+  if (name === "worker.beat" && context.service) return observer(String(context.worker), true);
   if (name.startsWith("worker.") && context.worker) return workerLink(String(context.worker));
   return key === null ? "" : h("a", { href: link(["events"], { key }), title: key }, shortId(key));
 }
