@@ -329,7 +329,7 @@ class TaskFold:
                 self.jobs.began(task)
             if self.on_ready is not None:
                 self.on_ready(task)
-        elif to is not _CLAIMED:
+        else:  # no other move leads to a claim: `_hold` carries that out
             self._finish(task)
 
     def _finish(self, task: TaskState) -> None:

@@ -4,15 +4,20 @@ import os
 import socket
 import subprocess
 import sys
+from typing import Any
 
 import pytest
+from journeyman.tasks.state import names
 from journeyman.tasks.state.identity import Accepts
 from journeyman.tasks.state.selection import EVERYTHING
 from journeyman.tasks.state.state import SessionState
+from journeyman.workers import Settings
 from journeyman.workers.loop.dead_processes import departed
 from journeyman.workers.loop.machine import machine
 from journeyman.workers.loop.registration import joining
 from journeyman.workers.scheduling.decide import Expire
+from support.shop import Shop, named
+from support.waiting import reached
 
 HOST = socket.gethostname()
 
@@ -31,6 +36,17 @@ def session(pid: int, host: str = HOST, where: str = "") -> SessionState:
 
 def test_idle_session_of_an_ended_process_is_expired(gone: int) -> None:
     assert list(departed([session(gone, where=machine())], frozenset())) == [Expire(0, "other", 7)]
+
+
+@pytest.mark.anyio
+async def test_worker_expires_the_session_of_an_ended_process(gone: int) -> None:
+    shop = Shop()
+    where: dict[str, Any] = {"host": HOST, "machine": machine(), "lease_ms": 60_000}
+    await shop.say(names.JOINED, worker="gone", pid=gone, **where)
+    await shop.say(names.JOINED, worker="here", pid=os.getpid(), **where)
+    async with shop.worker(named(work=abs), Settings(threads=1)):
+        await reached(lambda: bool(shop.count(names.EXPIRED)), "a session to be expired")
+    assert [event.context["worker"] for event in shop.events(names.EXPIRED)] == ["gone"]
 
 
 def test_idle_session_of_a_living_process_is_left_alone() -> None:

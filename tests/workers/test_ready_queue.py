@@ -104,6 +104,19 @@ def test_suspect_taken_elsewhere_is_not_offered() -> None:
     assert numbers(tasks.take(10, NOW, MONOTONIC)) == [3]
 
 
+def test_suspects_all_taken_elsewhere_are_forgotten() -> None:
+    tasks = alone()
+    made = [suspect(1), suspect(2), suspect(3)]
+    for task in made:
+        tasks.add(task)
+    assert numbers(tasks.take(10, NOW, MONOTONIC)) == [1]
+    for task in made:
+        claim(task)
+    tasks.lets_suspect_in = True
+    assert numbers(tasks.take(10, NOW, MONOTONIC)) == []
+    assert tasks._aside == []
+
+
 # -- order -----------------------------------------------------------------------------------------------------------
 
 
@@ -412,6 +425,7 @@ def test_tasks_taken_by_the_other_are_not_stolen() -> None:
         claim(task)
     assert tasks.take(20, NOW, LATER) == []
     assert tasks.steal_at() is None
+    assert tasks._entries == entries(tasks) == 0
 
 
 def test_no_wakeup_is_set_when_all_is_stolen() -> None:

@@ -1,9 +1,15 @@
 """When a worker's loop looks at the other sessions and at their processes. The test moves the clock."""
 
+import journeyman as jm
+import pytest
 from journeyman.tasks.failure_detector import FailureDetector
 from journeyman.tasks.limits import WATCH_INTERVAL_SECONDS
 from journeyman.tasks.state import names
+from journeyman.tasks.state.identity import Accepts
+from journeyman.tasks.state.selection import EVERYTHING
+from journeyman.tasks.state.state import SessionState
 from journeyman.workers.limits import DEAD_PROCESSES_SECONDS, WORKER_TASKS_CHARS_MAX
+from journeyman.workers.loop.known_tasks import KnownTasks
 from journeyman.workers.loop.registration import bounded
 from journeyman.workers.loop.session_watch import SessionWatch
 from support.ledger import Ledger
@@ -35,6 +41,16 @@ def test_watch_is_needed_while_a_session_holds_tasks() -> None:
     watch.observe(NONE, 100.1)
     needed.append(watch.is_needed)
     assert needed == [False, True, True, False]
+
+
+def test_other_functions_under_a_name_are_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    task = jm.Task(bounded, jm.Broker("memory://"), "send")
+    known = KnownTasks({"send": task}, EVERYTHING)
+    others = [Accepts(("other:send",)), Accepts(("other:send",)), Accepts((task.function_name,)), Accepts()]
+    for other in others:
+        known.compare([SessionState("w", 0, 1_000, "host", 1, 0.0, 0, accepts={"send": other, "else": other})])
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "has other:send under the name send" in line
 
 
 def test_names_of_tasks_are_listed_up_to_the_limit() -> None:

@@ -301,7 +301,7 @@ class ReadyTasks:
     def _push_front(self, key: LevelKey, now: float, fronts: list[tuple[int, float, int]]) -> None:
         """Push a level on the heap by its next task, if it has one; drop the entries before it."""
         level = self._levels[key]
-        while level.mine or self._reach(level, 1):
+        while self._reach(level, 1):
             if self._leads(key, level.mine[0], now, fronts):
                 return
             self._pop(level.mine.popleft(), now, [])
