@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
@@ -204,9 +205,10 @@ def verdicts(mutants: list[Mutant], concern: Concern, way: Way) -> Iterator[tupl
             fork = _Fork(work, directory)
             tell.close()
             try:
-                while True:
-                    yield told.recv()
-            except EOFError:
+                with suppress(EOFError):  # it has ended
+                    while True:
+                        yield told.recv()
+            finally:
                 status = fork.end()
         if status:
             log.seek(0)
