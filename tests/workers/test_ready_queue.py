@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeyman.tasks import SessionState, State, TaskState
 from journeyman.tasks.message import new_id
-from journeyman.tasks.state.selection import Selection
+from journeyman.tasks.state.selection import QueueOrder, Selection
 from journeyman.tasks.state.state import TaskKind
 from journeyman.workers.limits import STEAL_DELAY_SECONDS, STEAL_TASKS_MAX
 from journeyman.workers.scheduling import ready_queue
@@ -142,6 +142,32 @@ def test_unlisted_queues_are_alike() -> None:
     for number, queue in enumerate(["z", "a", "m"]):
         tasks.add(ready_task(number, queue=queue))
     assert numbers(tasks.take(9, NOW, MONOTONIC)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("order", ["strict", "fair"])
+def test_upcoming_tasks_are_those_to_be_taken_best_first(order: QueueOrder) -> None:
+    tasks = ReadyTasks(selection=Selection(("b", "a", "c"), order=order))
+    tasks.set_workers({0: "me"}, {})
+    made = [
+        ready_task(number, priority, queue)
+        for number, (queue, priority) in enumerate([("a", 1), ("b", 1), ("c", 0), ("b", 0), ("a", 0), ("b", 0)])
+    ]
+    for task in made:
+        tasks.add(task)
+    tasks.set_paused({0: {"c"}})
+    claim(made[5])
+    upcoming = numbers(list(tasks.upcoming()))
+    assert sorted(upcoming) == [0, 1, 3, 4]
+    assert upcoming == [3, 1, 4, 0] or order == "fair"
+
+
+@pytest.mark.parametrize("selection", [Selection(), Selection(order="fair"), Selection(ageing_ms=1_000)])
+def test_task_that_is_due_at_this_moment_is_taken(selection: Selection) -> None:
+    tasks, task = ReadyTasks(selection=selection), ready_task(0)
+    tasks.set_workers({0: "me"}, {})
+    tasks.add(task)
+    task.due = NOW  # its retry, as its first entry is reached
+    assert tasks.take(9, NOW, MONOTONIC) == [task]
 
 
 def test_later_task_of_higher_priority_comes_first() -> None:
@@ -376,6 +402,9 @@ def test_other_share_is_stolen_after_the_delay_from_its_end() -> None:
     stolen = tasks.take(200, NOW, LATER)
 
     assert numbers(stolen) == numbers(theirs)[::-1][:STEAL_TASKS_MAX]
+    for task in theirs:
+        claim(task)
+    assert tasks.take(200, NOW, LATER) == [], "what was overdue as well is claimed by now"
 
 
 def test_steal_delay_runs_per_task() -> None:
