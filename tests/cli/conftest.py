@@ -92,7 +92,11 @@ def call(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
                 patch.setenv(name, value)
             for name, stream in (("stdin", nothing), ("stdout", out), ("stderr", err)):
                 patch.setattr(sys, name, stream)
+            patch.setattr(sys, "path", [*sys.path])  # a command adds the directory of the shop to it
+            known = set(sys.modules)
             status = main(arguments)
+            for name in [each for each in sys.modules if each.partition(".")[0] == "shop" and each not in known]:
+                del sys.modules[name]
         said = [stream.buffer.getvalue().decode() for stream in (out, err)]
         return subprocess.CompletedProcess(arguments, status, *said)
 
