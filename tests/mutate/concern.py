@@ -21,6 +21,7 @@ _STATE: Final = (
     "tasks/test_chains.py", "tasks/test_retention.py", "workers/test_amended.py", "workers/test_firing.py",
     "workers/test_linked_locks.py", "workers/test_loop_snapshots.py", "workers/test_submissions.py",
     "workers/test_identity.py", "tasks/test_decoding.py", "tasks/test_remembering.py", "tasks/test_lookup.py",
+    "workers/test_ready_queue.py",
 )  # fmt: skip
 _SCHEDULING: Final = (
     "workers/test_decide.py", "workers/test_ready_queue.py", "tasks/test_failure_detector.py",

@@ -33,6 +33,16 @@ def holding(log: Ledger, lock: str = "door") -> list[str]:
     return [each.owner for each in holders(log.view.locks.requests(0, lock))]
 
 
+def test_larger_capacity_is_granted_at_once() -> None:
+    log = Ledger()
+    token = requested(log, "single")
+    for owner in ("a", "b", "c", "d"):
+        requested(log, owner, capacity=3)
+    assert holding(log) == ["single"]
+    log.write(names.LOCK_RELEASED, lock="door", token=token)
+    assert holding(log) == ["a", "b", "c"]
+
+
 # -- every event in every state --------------------------------------------------------------------------------------
 
 # What becomes of the request that an event names: by its state, the verdict and the state after it.

@@ -121,6 +121,11 @@ def test_notes_of_a_job_are_known_until_it_ends() -> None:
     assert log.view.jobs.with_notes == {"a"}
     log.write(names.REVOKED, task="a")
     log.write(names.NOTED, task="a", result={})
+    log.join("w")
+    log.submit("dead", queue=QUEUE)
+    log.claim("dead", "w")
+    log.end_attempt(names.FAILED, "dead", "w")
+    assert log.write(names.NOTED, task="dead", result={}) is ACCEPTED
     assert log.view.jobs.with_notes == set()
 
 
@@ -130,10 +135,13 @@ def test_newest_and_following_jobs_are_found_among_all() -> None:
         log.submit(job, queue=QUEUE)
     for job in ("b", "d"):
         log.write(names.REVOKED, task=job)
-    found, places = log.view.jobs, log.view.jobs.of(QUEUE, 100)
-    assert [place.id for place in found.of(QUEUE, 3)] == ["b", "c", "d"]
-    assert [found.after(QUEUE, place) for place in places] == [*places[1:], None]
-    assert found.of("topchef.other", 3) == []
+    again = TaskView()
+    again.restore(log.view.snapshot())
+    for found in (log.view.jobs, again.jobs):
+        places = found.of(QUEUE, 100)
+        assert [place.id for place in found.of(QUEUE, 3)] == ["b", "c", "d"]
+        assert [found.after(QUEUE, place) for place in places] == [*places[1:], None]
+        assert found.of("topchef.other", 3) == []
 
 
 MOVES = st.sampled_from(["note", "submit", "claim", "succeed", "fail", "requeue", "revoke", "release", "expire"])

@@ -32,6 +32,12 @@ def test_late_ticks_are_fired_by_the_policy(misfire: Misfire, now: int, due: lis
     assert due_ticks(0, misfire, 15, now, TENS, 100) == due
 
 
+def test_newest_missed_tick_may_be_due_at_this_moment() -> None:
+    for now in range(30, 1_000, 10):
+        assert due_ticks(0, "run_once", 15, now, TENS, 100) == [now]
+        assert due_ticks(0, "run_once", 15, now + 9, TENS, 100) == [now]
+
+
 def test_due_ticks_end_at_the_limit_and_go_on_behind_it() -> None:
     assert due_ticks(0, "run_all", 1, 900, TENS, 3) == [10, 20, 30]
     assert due_ticks(30, "run_all", 1, 900, TENS, 3) == [40, 50, 60]
