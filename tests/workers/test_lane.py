@@ -153,6 +153,28 @@ def test_few_outcomes_wait_for_others_to_share_their_append(
     assert lane.in_hand == waiting
 
 
+def test_lane_is_woken_for_outcomes_that_wait(lane: Lane) -> None:
+    lane.start([job(number) for number in range(12)])
+    lane._held += 1
+    lane.executor._done.append(gone(job(0)))
+    now = time.monotonic()
+    assert lane.outcomes(now, draining=False) == []
+    lane.executor._waiting.clear()  # the threads have them all
+    assert lane.next_moment(now, 0.0) == now + OUTCOME_LINGER_SECONDS
+
+
+def test_one_long_job_ends_claims_ahead_and_not_the_trust(lane: Lane) -> None:
+    lane.executor._job_seconds, lane._trusted = CLAIM_AHEAD_SECONDS / 50, 6
+    now = time.monotonic()
+    assert lane.room(now) == 2 + 6
+    lane._held, lane._progressed_at = 1, now
+    assert lane.room(now + CLAIM_IDLE_SECONDS_MAX) == 2 + 6
+    later = now + 1.01 * CLAIM_IDLE_SECONDS_MAX
+    assert lane.room(later) == 2
+    assert lane.outcomes(later, draining=False) == [], "nothing waits, so nothing is given back"
+    assert lane._trusted == 6
+
+
 def test_drain_gives_back_unstarted_jobs_at_once(lane: Lane) -> None:
     lane.start([job(0)])
     (outcome,) = lane.outcomes(time.monotonic(), draining=True)

@@ -335,9 +335,10 @@ async def test_failure_and_retry_are_logged_with_their_traceback(
     floor, tasks = Shop(), named(work=fail)
     tasks["work"].max_retries = 1
     message = await floor.submit(tasks["work"], 7)
-    async with floor.worker(tasks, QUICK):
+    async with floor.worker(tasks, QUICK) as worker:
         await floor.finished(names.FAILED)
         await reached(lambda: lines(caplog, "for good"), "the failure to be logged")
+    assert (worker.counts.succeeded, worker.counts.retried, worker.counts.failed) == (0, 1, 1)
     why = "ValueError: no such number: 7 [2J"
     assert lines(caplog, "for good") == [f"task work {message.uuid} has failed for good, after 2 attempts: {why}"]
     assert lines(caplog, "again") == [f"task work {message.uuid} has failed and is tried again, after 1 attempt: {why}"]
