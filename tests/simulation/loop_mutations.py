@@ -60,5 +60,5 @@ _BUGS: Final[tuple[tuple[str, Any, str, str, str], ...]] = (
 for _what, _owner, _name, _old, _new in _BUGS:
     LOOP_MUTATIONS[_what] = rewritten(_owner, _name, _old, _new)
 LOOP_MUTATIONS["a lane does not ask whether another has a suspect"] = in_decider(
-    "claims", "has_suspect or not", "False and not"
+    "claims", "has_suspect = not ready.lets_suspect_in", "has_suspect = False"
 )
