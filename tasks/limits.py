@@ -64,6 +64,8 @@ INDEX_BATCH_EVENTS: Final = 5_000
 INDEX_LONG_BATCH_EVENTS: Final = 25_000
 # How long a writer of the index waits for the lock of another one, in seconds; after that it tries again later.
 INDEX_BUSY_SECONDS_MAX: Final = 0.5
+# How often a process that opens the index tries again while another one creates it, in seconds.
+INDEX_RETRY_SECONDS: Final = 0.002
 # A reader that finds the index so many events behind logs that catching up takes a while.
 INDEX_NEWS_EVENTS: Final = 500_000
 # A look-up that finds more events than that behind the index searches them for its own task, if the log supports it,

@@ -26,7 +26,7 @@ from ...journal.limits import FILE_CHECK_SECONDS, FORK_SECONDS_MAX
 from ...journal.log import INDEX_SUFFIX
 from ...journal.ownership import share
 from ...journal.runtime.forks import at_fork
-from ..limits import INDEX_BUSY_SECONDS_MAX
+from ..limits import INDEX_BUSY_SECONDS_MAX, INDEX_RETRY_SECONDS
 from . import rows
 from .batch import Batch
 from .entries import NOWHERE, IndexEntry, SessionRow, TaskRow
@@ -227,15 +227,17 @@ def _connect(path: str) -> apsw.Connection:
     connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
     try:
         connection.set_busy_timeout(int(INDEX_BUSY_SECONDS_MAX * 1_000))
-        application, version = connection.pragma("application_id"), connection.pragma("user_version")
-        if application != rows.APPLICATION_ID and connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").get:
+        # In this order: another process may be making the tables, which appear in one commit with the identity.
+        has_tables = connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").get
+        found, ours = _format_of(connection), (rows.APPLICATION_ID, rows.FORMAT_VERSION)
+        if found[0] != rows.APPLICATION_ID and has_tables:
             raise NotOurs(f"{path} is the database of another program")  # noqa: TRY301
-        connection.pragma("journal_mode", "wal")
+        _log_ahead(connection)
         connection.pragma("synchronous", "normal")
-        if (application, version) != (rows.APPLICATION_ID, rows.FORMAT_VERSION):
+        if found != ours:
             connection.execute("BEGIN IMMEDIATE")
             with _finished(connection):
-                if connection.pragma("user_version") != rows.FORMAT_VERSION or not application:
+                if _format_of(connection) != ours:  # else another process has made the tables meanwhile
                     rows.make(connection)
         rows.prepare(connection)
     except BaseException:
@@ -245,6 +247,25 @@ def _connect(path: str) -> apsw.Connection:
         for each in (path, f"{path}-wal", f"{path}-shm"):
             share(each, path.removesuffix(INDEX_SUFFIX))
     return connection
+
+
+def _log_ahead(connection: apsw.Connection) -> None:
+    """Switch to write-ahead logging; wait for another process that does so, which SQLite itself does not."""
+    deadline = time.monotonic() + INDEX_BUSY_SECONDS_MAX
+    while True:
+        try:
+            connection.pragma("journal_mode", "wal")
+        except apsw.BusyError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(INDEX_RETRY_SECONDS)
+        else:
+            return
+
+
+def _format_of(connection: apsw.Connection) -> tuple[int, int]:
+    """Return the application and the version of the format that a database names; zeros for an empty one."""
+    return connection.pragma("application_id"), connection.pragma("user_version")
 
 
 @contextlib.contextmanager

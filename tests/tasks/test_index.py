@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from types import SimpleNamespace
 from typing import Any
 
@@ -207,6 +209,23 @@ def test_submitting_program_fills_the_index_in_a_thread(journal: jm.Journal, pat
     jm.Broker(journal).submit_all((jm.Message(task_name="add") for _ in range(count)), new=True)
     store = Store(f"{path}-index")  # the last task may have come after the thread had read the log
     wait_until(lambda: store.covered(0).next_offset >= INDEX_SEARCH_EVENTS, "a thread to fill the index")
+
+
+def test_index_that_two_processes_make_at_once_is_one(tmp_path: Path) -> None:
+    for number in range(60):
+        stores = [Store(f"{tmp_path}/{number}.db-index") for _ in range(2)]
+        at_once = Barrier(2)
+
+        def generation(store: Store, at_once: Barrier = at_once) -> int:
+            at_once.wait()
+            return store.covered(0).generation
+
+        with ThreadPoolExecutor(2) as threads:
+            first, second = threads.map(generation, stores)
+        assert first == second, number
+        for store in stores:
+            assert store.covered(0).generation == first, number
+            store.close()
 
 
 def test_index_covers_what_was_written_and_reads_the_rest(journal: jm.Journal, path: Path) -> None:
