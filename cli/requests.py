@@ -29,7 +29,8 @@ from .shared.options import AsOf, JournalURL, LevelOption, LogLevel, configure_l
 from .shared.screen import console_for, printable, show
 from .shared.table import FittedTable
 
-_FAST_SECONDS, _SLOW_SECONDS = 1.0, 2.5  # green below the first, red from the second on, as viewers of the reference
+# Durations are green below the first and red from the second on, as in the viewers of the reference.
+_FAST_SECONDS, _SLOW_SECONDS = 1.0, 2.5
 
 
 class Mode(StrEnum):
@@ -44,15 +45,20 @@ def requests(
     journal: JournalURL = None,
     mode: Annotated[Mode, typer.Option(help="Which requests to show.")] = Mode.ALL,
     path: Annotated[str | None, typer.Option(metavar="TEXT", help="Only paths that contain this text.")] = None,
-    status: Annotated[str | None, typer.Option(metavar="CODE", help="Only this status, or class: 404, 5xx.")] = None,
-    slower: Annotated[
-        str | None, typer.Option(metavar="SPAN", help="Only requests that took, or have taken, longer: 500ms, 2s.")
+    status: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Only requests with this status, or class of statuses: 404, 5xx.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, metavar="N", help="How many of each to show.")] = REQUESTS_SHOWN,
+    slower: Annotated[
+        str | None,
+        typer.Option(metavar="SPAN", help="Only requests that took, or have run, at least this long: 500ms, 2s."),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, metavar="N", help="How many active and how many completed requests to show.")
+    ] = REQUESTS_SHOWN,
     as_of: AsOf = None,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show them continuously, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show the requests continuously, until Ctrl-C.")] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON object a line for each request, `active` true or false.")
+        bool, typer.Option("--json", help="Print a JSON object a line for each request; its `active` is true or false.")
     ] = False,
     log_level: LevelOption = LogLevel.INFO,
 ) -> None:
@@ -74,7 +80,7 @@ def requests(
     wanted = _Filter(path, _status(status), _span(slower), limit, mode)
     moment = parse_past(as_of, time.time())
     if watch and (moment is not None or as_json):
-        raise BadInput("--watch follows the present on a terminal: leave out --as-of and --json")
+        raise BadInput("--watch shows the present on a terminal, so leave out --as-of and --json")
     with existing_journal(journal) as opened, quiet_on_broken_pipe():
         if watch:
             _live(opened, wanted)
@@ -89,14 +95,14 @@ def requests(
 
 
 class _Filter:
-    """The filters, and how many requests are shown."""
+    """Which requests are shown, and at most how many active and how many completed ones."""
 
     def __init__(self, path: str | None, status: str | None, slower: float, limit: int, mode: Mode) -> None:
         self._path, self._status, self._slower = path, status, slower
         self.limit, self.mode = limit, mode
 
     def of(self, requests: Iterable[Request], now: float) -> Iterator[HTTPTask]:
-        """Yield the tasks of those that fit; a record that is no task is passed over."""
+        """Yield the tasks of the requests that match the filters; a request without a valid task is left out."""
         for request in requests:
             try:
                 task = HTTPTask.from_dict(request.task)
@@ -109,14 +115,14 @@ class _Filter:
                 yield task
 
     def active(self, view: RequestsView, now: float) -> list[HTTPTask]:
-        """Return the active ones, the longest first."""
+        """Return the active requests that match, the longest first."""
         if self.mode is Mode.COMPLETED:
             return []
         found = list(self.of(view.requests(), now))
         return sorted(found, key=lambda task: -(_duration(task, now) or 0.0))
 
     def completed(self, view: RequestsView, now: float) -> list[HTTPTask]:
-        """Return the completed ones, the newest first."""
+        """Return the completed requests that match, the newest first."""
         return [] if self.mode is Mode.ACTIVE else list(self.of(view.completed, now))
 
 

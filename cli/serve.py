@@ -28,26 +28,26 @@ def serve_journal(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")] = PORT,
     keys: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The keys: a line each, NAME SCOPES KEY; read again when it changes."),
+        typer.Option(metavar="FILE", help="The API keys, one a line: NAME SCOPES KEY. A changed file is read again."),
     ] = None,
     cors: Annotated[
-        list[str] | None, typer.Option(metavar="ORIGIN", help="Permit pages of this origin to call; repeatable.")
+        list[str] | None, typer.Option(metavar="ORIGIN", help="Let web pages of this origin send requests; repeatable.")
     ] = None,
     proxy: Annotated[
         list[str] | None,
         typer.Option(metavar="ADDRESS", help="Trust X-Forwarded-For and -Proto from this proxy; repeatable."),
     ] = None,
-    tls_cert: Annotated[Path | None, typer.Option(metavar="FILE", help="The certificate chain, for https.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(metavar="FILE", help="The certificate chain, for HTTPS.")] = None,
     tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="The certificate's private key.")] = None,
     drain: Annotated[
-        int, typer.Option(min=0, metavar="SECONDS", help="After SIGTERM requests have so long to end.")
+        int, typer.Option(min=0, metavar="SECONDS", help="How long requests may go on after SIGTERM or SIGINT.")
     ] = DRAIN_SECONDS,
     access_log: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Write a line of JSON for each request; - for stdout. Rotation is noticed."),
     ] = None,
     topchef: Annotated[
-        str, typer.Option(metavar="PATH", help="Where services and jobs stand, as TopChef clients ask; or off.")
+        str, typer.Option(metavar="PATH", help="The path of the requests of TopChef clients; `off` for none.")
     ] = TOPCHEF_PATH,
     *,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser once it is served.")] = False,
@@ -55,12 +55,12 @@ def serve_journal(
 ) -> None:
     """Serve the journal over HTTP: a page to look at it, events, tasks, history, and workers in any language.
 
-    Without keys it listens on loopback only, where each process of this machine may do everything. Keys come from the
-    file of --keys, or from the environment variable JOURNEYMAN_KEYS, with the same lines. A key has scopes: read,
-    submit, work, admin.
+    Without API keys the service listens on loopback only, and each process of this machine may do everything. Keys come
+    from the file of --keys, and from the environment variable JOURNEYMAN_KEYS, with the same lines. A key has scopes:
+    read, submit, work, admin.
 
-    A browser gets the page at /, and /schema describes all requests. SIGTERM or Ctrl-C ends it: streams tell their
-    readers to come again, and requests have the time of --drain to end.
+    A browser gets the page at /, and /schema describes all requests. SIGTERM or Ctrl-C ends the service: streams tell
+    their readers to reconnect, and requests may go on for the time of --drain.
 
     [bold]Examples[/bold]
 
@@ -88,7 +88,7 @@ def serve_journal(
     )
     _refuse_open_to_all(settings)
     if (tls_cert is None) != (tls_key is None):
-        raise BadInput("--tls-cert and --tls-key belong together: one of them is missing")
+        raise BadInput("HTTPS needs both --tls-cert and --tls-key, got one of them: give the other, too")
     served = shared_journal(journal).asynchronous
     service = _service(served, settings)
 
@@ -102,12 +102,12 @@ def serve_journal(
 
 
 def _service(journal: AsyncJournal, settings: Settings) -> "ServiceServer":
-    """Import the server when it is needed: it needs libraries that only a service has."""
+    """Make the server. Its module is imported only here, since it needs libraries that only a service installs."""
     try:
         from ..service.server import ServiceServer
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == __name__.partition(".")[0]:
-            raise  # a defect of this package, which no installation repairs
+            raise  # a module of this package is missing, which no pip install repairs
         raise BadInput(
             f"`journeyman serve` needs libraries that are not installed ({error.name}): "
             "pip install 'journeyman[service]'"
@@ -135,6 +135,6 @@ def _mounted(path: str) -> str | None:
 def _refuse_open_to_all(settings: Settings) -> None:
     if settings.keyring.is_open and not settings.is_on_loopback:
         raise BadInput(
-            f"--host {settings.host} is reached from other machines, and without keys each of them could do "
-            "everything: name a file with --keys, or listen on 127.0.0.1 behind a proxy"
+            f"--host {settings.host} can be reached from other machines, and without API keys each of them could do "
+            "everything: name a file of keys with --keys, or listen on 127.0.0.1 behind a proxy"
         )

@@ -14,14 +14,14 @@ _decoder: Final = RowDecoder(Event)
 
 
 def unreadable(partition: int, offset: int, row: bytes, reason: str) -> UnreadableRecord:
-    """The error for a record that cannot be decoded, which its log may have marked as damaged."""
+    """Return the error for a record that cannot be decoded: `DamagedRecord` if its log has marked it as damaged."""
     if is_damaged(row):
         return DamagedRecord(partition, offset, unmarked(row), DAMAGE)
     return UnreadableRecord(partition, offset, row, reason)
 
 
 def decode(row: bytes, partition: int, offset: int) -> Event:
-    """The event in `row`, at its position; `UnreadableRecord` names the position if the row is not an event."""
+    """Return the event in `row`, with its position; `UnreadableRecord` names the position if the row is no event."""
     try:
         event = _decoder.decode(row)
     except msgspec.MsgspecError as error:
@@ -30,10 +30,11 @@ def decode(row: bytes, partition: int, offset: int) -> Event:
 
 
 def decode_all(rows: Sequence[bytes], partition: int, offsets: Sequence[int]) -> list[Event]:
-    """The events in `rows`, which stand at `offsets` of `partition`; as `decode`, for a whole page at once."""
+    """Decode a page: return the events in `rows`, which stand at `offsets` of `partition`; raises as `decode` does."""
     events = _decoder.decode_all(rows)
     if events is None:
-        return [decode(row, partition, offset) for offset, row in zip(offsets, rows, strict=True)]  # raises for the bad
+        # `decode` raises at the first unreadable row.
+        return [decode(row, partition, offset) for offset, row in zip(offsets, rows, strict=True)]
     place_all(events, partition, offsets)
     return events
 
@@ -41,9 +42,9 @@ def decode_all(rows: Sequence[bytes], partition: int, offsets: Sequence[int]) ->
 def readable(
     rows: Sequence[bytes], partition: int, offsets: Sequence[int], *, contexts: bool = False
 ) -> tuple[list[Event], list[UnreadableRecord]]:
-    """The events in the rows of a page, and an error for each of the others.
+    """Return the events in the rows of a page, and an error for each row that is not an event.
 
-    With `contexts` the contexts are decoded as well, so that none of the events fails where its context is asked for.
+    With `contexts` a row whose context cannot be decoded is an error, too, so a caller can read each event's `context`.
     """
     try:
         events = decode_all(rows, partition, offsets)
@@ -71,6 +72,6 @@ stamps: Final = RowDecoder(_Stamp)
 
 
 def time_in(row: bytes) -> float | None:
-    """The time of the event in `row`, in seconds since the epoch; None if it has none."""
+    """Return the time of the event in `row`, in seconds since the epoch; None if the row has none or is unreadable."""
     stamp = stamps.read(row)
     return None if stamp is None else stamp.timestamp

@@ -38,20 +38,22 @@ R = TypeVar("R")
 class Task(TaskHooks, Deferring, TaskCalls, TypedSubmits[P], Generic[P, R]):
     """A function with a name under which workers know it.
 
-    - `name`: a stable string, the function's own name if None; it is written into the journal. A worker that has
-      another function under that name does not run its messages, unless both sides give the name.
+    - `name`: a stable string, by default the function's own name; the journal holds it. A worker that has another
+      function under that name does not run the task's messages, unless both sides give the name explicitly.
     - `aliases`: its former names, for tasks that still wait under them: old names of a function in the same place, and
       old places of the function, as `module:qualname`.
-    - `timeout`: ms a run may take, or a `timedelta`. `max_retries`: further attempts after the first; None for no end.
+    - `timeout`: how long a run may take, in ms or as a `timedelta`. `max_retries`: how many attempts may follow the
+      first one; None for no limit.
     - `backoff`: the wait between attempts, from the failure; None for no wait.
-    - `result_store`, `status_tracker`: kept for the task's own code; nothing has to be given for results and statuses.
+    - `result_store`, `status_tracker`: attributes for the task's own code. Results and statuses are kept without them.
     - `mechanism`: "thread", "process" or "async"; None for "async" if the function is a coroutine function, else
-      "thread". Coroutine functions require "async", other functions one of the others.
+      "thread". Coroutine functions require "async"; other functions require "thread" or "process".
     - `serializer`: writes its arguments and results; None for that of the broker, which is JSON unless given.
     - `large_results`: a result that does not fit an event fails the task ("refuse"), or is "split" over several, up to
       `RESULT_BYTES_MAX` bytes; None for what the broker says, which is "refuse" unless given.
-    - Calling the task calls the function, here and now.
-    - `hooks`: the names of the hooks that its class overrides, see `TaskHooks`.
+    - `hooks`, an attribute: the names of the hooks that its class overrides, see `TaskHooks`.
+
+    Calling the task calls the function, in the caller's process, and submits nothing.
     """
 
     __name__: str
@@ -100,22 +102,22 @@ class Task(TaskHooks, Deferring, TaskCalls, TypedSubmits[P], Generic[P, R]):
         self.status_tracker = status_tracker
         self.mechanism = mechanism
         self.no_positional_args = no_positional_args
-        self.home: str | None = None  # the module in which it was found, where it was looked for
+        self.home: str | None = None  # the module in which a worker found it; None if it was given as an object
         self.takes_message = takes_message(function)
         self._signature = Signature(function, "message" if self.takes_message else None)
         self._types = ArgumentTypes(function if type(self).op is Task.op else None, self._name)
         self._backoff_settings = None if self.backoff == ExponentialBackoff() else self.backoff.settings
         self.hooks = overridden(self, Task)
         self.hooks_around_run = not AROUND_RUN.isdisjoint(self.hooks)
-        self.uses_message = self.takes_message or self.hooks_around_run  # or an `op` of its own does
+        self.uses_message = self.takes_message or self.hooks_around_run  # an overridden `op` may, too
 
     @property
     def name(self) -> str:
-        """The name under which workers know it."""
+        """The name under which workers know the task."""
         return self._name
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the function, here and now."""
+        """Call the function, in the caller's process; submit nothing."""
         return self.function(*args, **kwargs)
 
     @overload
@@ -157,14 +159,14 @@ class Task(TaskHooks, Deferring, TaskCalls, TypedSubmits[P], Generic[P, R]):
     ) -> Message:
         """Make a message that runs this task with these arguments, and submit it unless `submit` is False.
 
-        When this returns the message is durable. `delay`, `timeout_override` and `ttl` are ms or a `timedelta`; a lower
-        `priority` runs first.
-        `summary` is shown to people, by default one made of the fields; `tags` are for filters.
-        `callback` is a message, or several, that run one after the other when this one has succeeded, each with the
-        result of the one before as its `previous_result`; they are made by `generate(…, submit=False)`.
-        `MessageAlreadyExistsError` for a `uuid` of which the journal holds a task; with `if_exists` "ignore" nothing is
-        submitted then, and with "return" the message of the known task is returned. `ValidationError` for arguments
-        that the function cannot be called with, or that JSON cannot hold.
+        A message that was submitted is durable when this returns. In the deferred mode, see `defer`, it is not
+        submitted. Durations are ms or a `timedelta`; a lower `priority` runs first.
+        `summary` is shown to people; by default it is made of the message's fields. `tags` are for filters.
+        `callback` is a message, or several, made by `generate(…, submit=False)`. They run one after the other when this
+        one has succeeded, each with the result of the one before as its `previous_result`.
+        `MessageAlreadyExistsError` if the journal holds a task of that `uuid`; then `if_exists` "ignore" submits
+        nothing, and "return" returns the message of the known task. `ValidationError` for arguments that the function
+        cannot be called with, or that JSON cannot hold.
         """
         check_way(if_exists, uuid)
         given, named_given = positional(self._name, args), named(self._name, kwargs)
@@ -225,10 +227,10 @@ class Task(TaskHooks, Deferring, TaskCalls, TypedSubmits[P], Generic[P, R]):
         summary: str = "",
         tags: Sequence[str] = (),
     ) -> Message:
-        """`generate` for asyncio: the loop goes on while the message becomes durable.
+        """`generate` for asyncio: the event loop is not blocked while the message becomes durable.
 
-        If it is cancelled the message may have been submitted. Where that matters make it by `generate(submit=False)`
-        and await `broker.asynchronous.submit(message)`, which can be repeated.
+        If the call is cancelled, the message may or may not have been submitted. Where that matters, make the message
+        by `generate(submit=False)` and await `broker.asynchronous.submit(message)`, which can be repeated.
         """
         check_way(if_exists, uuid)
         if not args and not kwargs:
@@ -248,7 +250,7 @@ class Task(TaskHooks, Deferring, TaskCalls, TypedSubmits[P], Generic[P, R]):
         return message
 
     def check_arguments(self, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
-        """Raise `ValidationError` if the function cannot be called with these; a subclass's own `op` is not checked."""
+        """Raise `ValidationError` if the function cannot be called with these; an overridden `op` is not checked."""
         if args and self.no_positional_args:
             raise ValidationError(f"{self._name} takes keyword arguments only, got {len(args)} positional ones")
         if type(self).op is Task.op:
@@ -257,9 +259,9 @@ class Task(TaskHooks, Deferring, TaskCalls, TypedSubmits[P], Generic[P, R]):
             self._types.check(self.serializer, args, kwargs)
 
     def typed(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-        """Return arguments in JSON's types as values of the parameters' types, if the serializer goes by these.
+        """Convert arguments in JSON's types to the parameters' types, if the serializer is typed; else return copies.
 
-        `ValidationError` names an argument that is none of its type.
+        `ValidationError` names an argument that cannot be converted to the type of its parameter.
         """
         if self.serializer is None or not self.serializer.is_typed:
             return list(args), dict(kwargs)
@@ -278,13 +280,13 @@ class Task(TaskHooks, Deferring, TaskCalls, TypedSubmits[P], Generic[P, R]):
             message.args, message.kwargs = tuple(args), kwargs
 
     def execute(self, message: Message) -> Any:
-        """Run the task for a message: `op`, unless a subclass overrides it. Returns as `op` does."""
+        """Run the task for a message, by `op` unless a subclass overrides this; return what `op` returns."""
         return self.op(message)
 
     def op(self, message: Message) -> Any:
         """Run the function for a message; the message itself is passed where the function has a parameter for it.
 
-        Returns what the function returns; of a coroutine function, the coroutine.
+        Returns what the function returns; for a coroutine function, that is the coroutine.
         """
         arguments: dict[str, Any] = message.kwargs
         if self.takes_message and "message" not in arguments:

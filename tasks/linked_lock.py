@@ -23,7 +23,7 @@ from .state.routing import LINKED_MARK, is_routed_by, link_id, routed_id, routin
 
 logger = logging.getLogger("journeyman")
 
-# An id that was made for a message: a UUID of version 7.
+# An id that the message generated, and no caller chose: a UUID of version 7.
 _MADE: Final = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -48,7 +48,7 @@ class Linkable(Protocol):
 
 
 class LinkedLock:
-    """What a message has for the lock that is linked to it."""
+    """The part of `Message` that links a lock to it and releases that lock."""
 
     linked_lock: dict[str, Any] | None
     uuid: str
@@ -57,15 +57,16 @@ class LinkedLock:
     def link_lock(self, lock: Linkable, override: bool = False, *, route: bool = False) -> Self:
         """Link a lock, to be released when the task has succeeded or failed for good; return the message.
 
-        A lock that is held is handed over: it outlives this process, and its `ttl` ends it if the task never ends.
+        A hold of the lock is handed over: it outlives this process, and its `ttl` ends it if the task never ends.
 
-        With `route` the message gets another id, `LOCK@NUMBER`, by which its events stand in the partition of the lock:
-        so its end and the release share one append in a journal of several partitions, too. Links that follow it get
-        the ids that belong to it.
+        With `route` the message gets another id, `LOCK@NUMBER`, which places its events in the partition of the lock.
+        So the outcome and the release share one append, also in a journal of several partitions. The links of the
+        message's chain get new ids, which follow from its own.
 
-        `AttributeError` if a lock is linked already, unless `override`. `TypeError` for what is no lock, and for an
-        `AsyncLock` that is held: await its `hand_over()` before. `ValidationError` for `route` if the caller has chosen
-        the id, or the lock's name leaves no room for one or ends as the id of a link does.
+        `AttributeError` if a lock is linked already, unless `override`. `TypeError` if `lock` is no lock, or is an
+        `AsyncLock` whose hold this process still renews: await its `hand_over()` first. `ValidationError` with `route`
+        if the caller has chosen the message's id, or if the lock's name is too long for an id or ends with "@" and a
+        number.
         """
         if self.linked_lock is not None and not override:
             raise AttributeError(
@@ -73,33 +74,32 @@ class LinkedLock:
                 "pass override=True"
             )
         if not hasattr(lock, "hand_over"):
-            raise TypeError(f"a Lock is linked to a message, such as Lock('stock', broker.journal), got {lock!r:.80}")
+            raise TypeError(f"expected a lock, such as Lock('stock', broker.journal), got {lock!r:.80}")
         if inspect.iscoroutinefunction(lock.hand_over) and lock.token is not None:
-            raise TypeError(f"the lock {lock.name!r} is an AsyncLock: await its hand_over() before it is linked")
+            raise TypeError(f"the lock {lock.name!r} is an AsyncLock that is held: await its hand_over(), then link it")
         if route:
             self._route(lock.name)
         token = lock.token
         if token is not None and not lock.hand_over():
-            logger.warning("the lock %r is linked to a message, and its hold has ended", lock.name)
+            logger.warning("the lock %r was linked to a message, but its owner does not hold it any more", lock.name)
         linked = {"name": lock.name, "owner_id": lock.owner_id}
         self.linked_lock = linked if token is None else {**linked, "token": token}
         return self
 
     def _route(self, name: str) -> None:
-        """Take an id that belongs to the partition of the key `name`."""
+        """Give the message an id whose routing key is `name`, the name of a lock."""
         if is_routed_by(self.uuid, name):
             return
         if not _MADE.fullmatch(self.uuid):
             raise ValidationError(
-                f"a message is routed by its lock through an id of its own, and the id {self.uuid!r:.80} was chosen. "
-                "Leave uuid out, or link the lock without route=True"
+                f"route=True replaces the id of a message, and the caller has chosen the id {self.uuid!r:.80}: leave "
+                "uuid out, or link the lock without route=True"
             )
         routed = routed_id(name, UUID(self.uuid).int)
         if routing_key(routed) != name or len(routed) > TASK_ID_CHARS_MAX:
             raise ValidationError(
-                f"no task can be routed by the lock {name!r:.80}: its name has at most "
-                f"{TASK_ID_CHARS_MAX - len(routed) + len(name)} characters for that, and does not end with '@' and a "
-                "number. Link it without route=True"
+                f"route=True takes a lock whose name has at most {TASK_ID_CHARS_MAX - len(routed) + len(name)} "
+                f"characters and does not end with '@' and a number, got {name!r:.80}: link it without route=True"
             )
         self.uuid = routed
         if self.callback_message_data is not None:
@@ -108,19 +108,19 @@ class LinkedLock:
             link.update(uuid=link_id(routed, number))
 
     def release_lock(self, not_linked_ok: bool = False, target_journal: Journal | None = None) -> bool:
-        """Release the linked lock in that journal, and unlink it; return whether it was held until then.
+        """Release the linked lock in `target_journal`, and unlink it; return whether its owner held it until then.
 
-        If it was not, an error is logged and the lock stays linked. Without a linked lock the call returns False with
-        `not_linked_ok`, and raises `AttributeError` otherwise. `TypeError` without a journal.
+        If the owner did not hold it, a critical message is logged and the lock stays linked. If no lock is linked, the
+        call returns False with `not_linked_ok`, and raises `AttributeError` otherwise. `TypeError` without a journal.
         """
         linked = self.linked_lock
         if linked is None:
             if not_linked_ok:
                 return False
-            raise AttributeError("no lock is linked to this message; pass not_linked_ok=True if there need not be one")
+            raise AttributeError("no lock is linked to this message; link one, or pass not_linked_ok=True")
         if not isinstance(target_journal, Journal):
             raise TypeError(
-                f"target_journal is the Journal of the lock, such as broker.journal, got {target_journal!r:.80}"
+                f"target_journal must be the Journal of the lock, such as broker.journal, got {target_journal!r:.80}"
             )
         requests = lock_requests(target_journal.asynchronous)
         if not target_journal.run(requests.release(linked["name"], linked["owner_id"])):
@@ -131,7 +131,7 @@ class LinkedLock:
 
 
 class LockLink(msgspec.Struct, frozen=True):
-    """The lock that is linked to a task, its owner, and the token of its hold; -1 if that is unknown."""
+    """The lock that is linked to a task, its owner, and the token of its hold; the token is -1 if it is unknown."""
 
     name: str
     owner_id: str
@@ -156,12 +156,12 @@ def link_in(row: bytes) -> LockLink | None:
 
 
 def release_draft(link: LockLink, task: str) -> Draft:
-    """Return the release of the lock linked to a task, whose token is known."""
+    """Return the draft that releases the lock linked to a task; the token of `link` has to be known."""
     context = {"lock": link.name, "token": link.token, "task": task}
     return Draft(names.LOCK_RELEASED, encode_context(names.LOCK_RELEASED, context), link.name)
 
 
-# Makes a call, and repeats it as long as its failures may pass.
+# Awaits a call, and repeats it while it fails for a reason that may pass, such as an outage of the journal.
 Caller = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
 
 
@@ -170,11 +170,11 @@ async def _once(call: Callable[[], Awaitable[None]]) -> None:
 
 
 async def release_link(journal: AsyncJournal, link: LockLink, task: str, caller: Caller = _once) -> None:
-    """Release the lock linked to a task that has ended. If that fails, the lock's ttl ends the hold."""
+    """Release the lock linked to a task that has ended; log a failure, after which the lock's ttl ends the hold."""
     try:
         await caller(lambda: _release(journal, link, task))
     except JournalError as error:
-        logger.warning("the lock %r of task %s could not be released, its ttl ends it: %s", link.name, task, error)
+        logger.warning("the lock %r of task %s could not be released; its ttl ends it: %s", link.name, task, error)
 
 
 async def _release(journal: AsyncJournal, link: LockLink, task: str) -> None:

@@ -4,18 +4,18 @@ import threading
 
 
 class Outage:
-    """One outage after the other, as the threads of a listener meet them."""
+    """Whether an outage lasts now, noted by all threads of a listener; one object serves for any number of outages."""
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
         self._lasts = False
 
     def begin(self) -> bool:
-        """Note a failure of the network; return whether it is the first one of its outage."""
+        """Note a failure of the network; return whether an outage begins with it."""
         return self._set(lasts=True)
 
     def end(self) -> bool:
-        """Note that the server has done what it was asked; return whether that has ended an outage."""
+        """Note that the server has done what it was asked; return whether an outage ends with it."""
         return self._set(lasts=False)
 
     def _set(self, *, lasts: bool) -> bool:

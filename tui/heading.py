@@ -1,4 +1,4 @@
-"""The lines above and below the content: where and when, the tabs, the filter, what is wrong. Pure."""
+"""Make the single lines around the content: the journal and the moment, the tabs, the count and the filter. Pure."""
 
 from ..tasks.inspection.wording import age, printable, when
 from .cells import Cell, Line, Listing, Tone
@@ -7,7 +7,7 @@ from .question import Frame, Question, Tab
 
 
 def standing_line(url: str, frame: Frame | None, asked: Question, now: float, width: int) -> Line:
-    """Return the first line: the journal, and whether it is shown as it is or as it was."""
+    """Return the first line: the journal's URL, and whether the screen is live, paused, or as of a moment."""
     said, tone = _standing(frame, asked, now)
     left = Cell(printable(url)[: max(width - len(said) - 2, 0)], Tone.STRONG)
     gap = max(width - len(left.text) - len(said), 1)
@@ -29,7 +29,7 @@ def _standing(frame: Frame | None, asked: Question, now: float) -> tuple[str, To
 
 
 def tab_line(asked: Question, width: int) -> Line:
-    """Return the line of the tabs, each with its key; on a narrow screen without the gaps."""
+    """Return the line of the tabs, each with its key; the gaps are narrower on a screen of fewer than 100 columns."""
     gap = "   " if width >= 100 else "  "
     cells: list[Cell] = []
     for key, tab in enumerate(Tab, 1):
@@ -41,7 +41,7 @@ def tab_line(asked: Question, width: int) -> Line:
 
 
 def count_line(listing: Listing | None, cursor: int, asked: Question, width: int) -> Line:
-    """Return at which of how many rows the cursor is, and the filter."""
+    """Return the line of the count: the cursor's row, of how many, when they were selected, and the filter."""
     cells: list[Cell] = []
     if listing is not None:
         cells.append(Cell(_counted(listing, cursor), Tone.DIM))

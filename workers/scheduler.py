@@ -29,7 +29,7 @@ T = TypeVar("T")
 class Scheduler:
     """Follows the state of the queue in `journal` and fires the ticks that are due.
 
-    Any number of them, and of workers, may fire the same schedules: one of them succeeds.
+    Any number of schedulers and workers may fire the same schedules: of each tick, one append succeeds.
     """
 
     def __init__(self, journal: AsyncJournal) -> None:
@@ -44,16 +44,16 @@ class Scheduler:
         return self._firing.fired
 
     def health(self) -> WorkerHealth | None:
-        """Return the state for the health report; None until the history is read. Call in the event loop."""
+        """Return the state for the health report; None until the history has been read. Call in the event loop."""
         if not self._is_ready:
             return None
         stopping, cursor = self._stopped.is_set(), self._replica.cursor
         return WorkerHealth("scheduler", stopping, time.monotonic(), cursor, 0, None, 0.0)
 
     async def run(self, started: Callable[[], None] = lambda: None) -> None:
-        """Fire until `stop` is called; `started()` is called when the history is read.
+        """Fire ticks until `stop` is called; call `started()` once the history has been read.
 
-        It waits through outages of the journal; `JournalGone` if the journal was deleted.
+        An outage of the journal is waited out; `JournalGone` if the journal was deleted.
         """
         try:
             if await self._unless_stopped(self._available(self._replica.catch_up)):
@@ -65,7 +65,7 @@ class Scheduler:
             await self._replica.aclose()
 
     def stop(self) -> None:
-        """Fire nothing more. Call in the event loop."""
+        """Have `run` return once an append in progress is finished. Call in the event loop."""
         self._stopped.set()
 
     async def _turn(self) -> None:
@@ -79,7 +79,7 @@ class Scheduler:
             await self._unless_stopped(self._available(functools.partial(self._replica.advance, wait)))
 
     async def _unless_stopped(self, work: Awaitable[Any]) -> bool:
-        """Await `work`, or cancel it when the scheduler is stopped; return whether it has ended by itself."""
+        """Await `work`, but cancel it when the scheduler is stopped; return whether `work` ran to its end."""
         running, stopping = asyncio.ensure_future(work), asyncio.ensure_future(self._stopped.wait())
         try:
             await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -95,7 +95,7 @@ class Scheduler:
         return True
 
     async def _available(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Repeat a call until the journal is available; a repeated append is never doubled."""
+        """Repeat a call until the journal answers it; the log recognises a repeated append and stores it once."""
         is_away = False
         while True:
             try:
@@ -104,12 +104,12 @@ class Scheduler:
                 raise
             except (AppendInDoubt, JournalUnavailable) as error:
                 if not is_away:
-                    logger.warning("the journal does not answer, trying again until it is back: %s", error)
+                    logger.warning("the journal does not answer; the scheduler tries again until it does: %s", error)
                 is_away = True
                 await asyncio.sleep(RETRY_SECONDS_MAX)
             else:
                 if is_away:
-                    logger.warning("the journal is back")
+                    logger.warning("the journal answers again")
                 return answer
 
 
@@ -120,7 +120,7 @@ async def fire_schedules(
 ) -> int:
     """Fire the schedules of the journal until SIGTERM or SIGINT; return how many ticks were fired.
 
-    `health` is where the process reports its health.
+    `health` is the target to which the process reports its health; None for no report.
     """
     loop = asyncio.get_running_loop()
     with Signals() as signals:
@@ -133,7 +133,7 @@ async def fire_schedules(
         signals.answer(
             stop,
             STOP_UNSTARTED_SECONDS + FORCED_EXIT_SECONDS,
-            lambda: "the journal does not answer. Other processes fire what is due",
+            lambda: "the journal does not answer. Other processes, if any run, fire the ticks that are due",
         )
         try:
             async with reporting(scheduler, journal, health, samples_of(None, journal)):

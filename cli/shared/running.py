@@ -1,4 +1,4 @@
-"""Run a worker for a command: import the tasks, say when it is ready, print what it has done, and end the process."""
+"""Run a worker for a command: import the tasks, say when it is ready, run it, and print what it did."""
 
 import logging
 import os
@@ -29,8 +29,8 @@ def run_worker(
 ) -> None:
     """Run the worker that `make` returns for the tasks of these packages, until SIGTERM or SIGINT.
 
-    The process ends at once, with status 0, if a task's thread would keep it: such a task belongs to another worker by
-    then. `BadInput` for a package that cannot be imported.
+    If threads of tasks still run then, the process exits with status 0 without waiting for them: their tasks are not
+    this worker's any more. `BadInput` for a package that cannot be imported.
     """
     leave_duties_of_first_process()
     set_level(log_level.value)
@@ -44,11 +44,11 @@ def run_worker(
     if counts.left_running or _held_up():
         logging.shutdown()
         sys.stderr.flush()
-        os._exit(0)  # tasks that still run belong to other workers by now, and must not keep this process
+        os._exit(0)  # threads that still run must not keep this process: their tasks are not this worker's any more
 
 
 def names(option: str, example: str, given: str) -> tuple[str, ...]:
-    """Return the names in a list with commas, the value of `option`; `BadInput` if one is empty."""
+    """Return the names in `given`, the comma-separated value of `option`; `BadInput` if one of them is empty."""
     named = tuple(name.strip() for name in given.split(","))
     if not all(named):
         raise BadInput(f"{option} takes names, separated by commas, such as {example}; got {given!r}")
@@ -56,7 +56,7 @@ def names(option: str, example: str, given: str) -> tuple[str, ...]:
 
 
 def _held_up() -> bool:
-    """Whether a thread would keep the process from ending, after a short wait for those that are about to end."""
+    """Wait a moment for threads that are about to end; return whether others would keep the process from exiting."""
     end = time.monotonic() + LET_GO_SECONDS
     here = threading.current_thread()
     others = [thread for thread in threading.enumerate() if not thread.daemon and thread is not here]

@@ -1,4 +1,4 @@
-"""Output for people: times, spans, ids, tables. Colours on a terminal only."""
+"""Print for people: times, spans, tables. Colours on a terminal only."""
 
 import sys
 
@@ -11,14 +11,14 @@ __all__ = ["console_for", "printable", "show", "span", "when"]
 
 
 def console_for(stream_is_stderr: bool = False) -> Console:
-    """A console that colours on a terminal only and never breaks a line elsewhere."""
+    """Return a console with colours on a terminal; elsewhere without, and so wide that it breaks no line."""
     stream = sys.stderr if stream_is_stderr else sys.stdout
     width = None if stream.isatty() else PLAIN_COLUMNS
     return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
 
 def show(console: Console, *parts: RenderableType) -> None:
-    """Print tables and lines; where it is no terminal without the blanks that fill up a table's last column."""
+    """Print tables and lines; if the output is no terminal, without the blanks at the ends of lines."""
     if console.is_terminal:
         console.print(*parts, sep="\n")
         return

@@ -1,4 +1,4 @@
-"""Write the files of a new package: they appear together, or not at all."""
+"""Write the files of a new package: none appears in its place before all of them are written."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from typing import Final
 from ..shared.encoding import shown_name
 from ..shared.failures import BadInput
 
-# Where each template goes; `NAME` stands for the name of the package.
+# The path of each new file and the template of its text; `NAME` stands for the name of the package.
 FILES: Final = {
     "NAME/__init__.py": "init.py",
     "NAME/tasks.py": "tasks.py",
@@ -29,7 +29,7 @@ FILES: Final = {
 
 
 def check_place(place: Path) -> None:
-    """Raise `BadInput`, with what to do, unless a directory can be made at `place`, or an empty one is there."""
+    """Raise `BadInput` unless `place` is an empty directory, or is free and its parent is a directory."""
     shown = shown_name(str(place))
     if place.is_dir():
         inside = sorted(each.name for each in place.iterdir())
@@ -39,14 +39,14 @@ def check_place(place: Path) -> None:
                 f"the directory {shown} is not empty (it has {listed}); name another one, or move its files away"
             )
     elif place.exists() or place.is_symlink():
-        raise BadInput(f"{shown} is there already, and is no directory; name another one")
+        raise BadInput(f"{shown} is there already, and is no directory; name another place")
     elif not place.parent.is_dir():
         parent = shown_name(str(place.parent))
         raise BadInput(f"there is no directory {parent} to make {place.name} in; make it first: mkdir -p {parent}")
 
 
 def write_package(name: str, place: Path) -> list[str]:
-    """Write the files of the package `name` into the directory `place`; return their paths in it, in order."""
+    """Write the files of the package `name` into the directory `place`; return their paths, relative to `place`."""
     check_place(place)
     unfinished = (place if place.is_dir() else place.parent) / f".{name}.{os.getpid()}"
     try:
@@ -58,14 +58,14 @@ def write_package(name: str, place: Path) -> list[str]:
         _move(unfinished, place)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise BadInput(f"{shown_name(str(place))} cannot be written: {reason}; name a directory that can") from error
+        raise BadInput(f"{shown_name(str(place))} cannot be written: {reason}; name another place") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return [path.replace("NAME", name) for path in FILES]
 
 
 def _move(made: Path, place: Path) -> None:
-    """Move what was made to its place; into it if it is there, since it may be the current directory of a shell."""
+    """Move the directory `made` to `place`. If that exists, move the files into it: a shell may stand in it."""
     if not place.is_dir():
         made.replace(place)
         return
@@ -94,10 +94,10 @@ def _filled(text: str, said: Mapping[str, str]) -> str:
 
 
 def _in_quotes(path: str) -> str:
-    """Return a path as the command of a unit takes it between quotation marks."""
+    """Escape a path for a quoted word of a command in a systemd unit, such as `ExecStart`."""
     return _in_unit(path).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
 
 
 def _in_unit(path: str) -> str:
-    """Return a path as a unit of systemd takes it, where % begins a specifier."""
+    """Escape a path for a systemd unit, where % begins a specifier."""
     return path.replace("%", "%%")

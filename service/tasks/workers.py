@@ -1,4 +1,4 @@
-"""The workers: GET /workers, and one of them, also one that has gone."""
+"""The requests about workers: GET /workers lists the live ones, GET /workers/{id} shows one, also after it has gone."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -24,7 +24,7 @@ WorkerId = Annotated[str, PathParameter(description="The id of a worker, or the 
 
 
 class HeldTask(msgspec.Struct, frozen=True):
-    """A task that a worker holds, since a time in seconds since the epoch."""
+    """A task that a worker holds; `since` is when it claimed the task, in seconds since the epoch."""
 
     task: str
     name: str
@@ -33,14 +33,14 @@ class HeldTask(msgspec.Struct, frozen=True):
 
 
 class WorkerAnswer(WorkerLine, frozen=True):
-    """A worker, and the tasks that it holds, those that it has claimed ahead included; `end` if it has gone."""
+    """A worker and the tasks that it holds, also those that it has claimed and not begun; `end` if it has gone."""
 
     holds: list[HeldTask]
     end: WorkerEnd | None = None
 
 
 class WorkerList(msgspec.Struct, frozen=True):
-    """The workers by id, as of a moment in seconds since the epoch; `next` is the cursor of the next page."""
+    """The live workers, sorted by id; `as_of` is in seconds since the epoch, `next` is the cursor of the next page."""
 
     as_of: float
     workers: list[WorkerLine]
@@ -54,7 +54,7 @@ async def list_workers(
     cursor: After = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Response[WorkerList]:
-    """List the workers by id: where they run, what they serve and hold, and their last sign of life."""
+    """List the live workers, sorted by id: where they run, what they serve and hold, and their last sign of life."""
     signs = await last_signs(await backend.journal.open(), list(seen.view.all_sessions()))
     lines = sorted(worker_lines(seen.view, seen.at, signs), key=lambda line: line.worker)
     return spoken(WorkerList(seen.at, *page_by_name(lines, lambda line: line.worker, cursor, limit)), seen.cursor)
@@ -64,9 +64,9 @@ async def list_workers(
 async def show_worker(
     backend: NamedDependency[Backend], seen: NamedDependency[Seen], worker: WorkerId
 ) -> Response[WorkerAnswer]:
-    """Show one worker, with the tasks that it holds; of one that has left, or was expired, how and when.
+    """Show one worker with the tasks that it holds; if it has left or was expired, how and when.
 
-    404 if the log has no such worker, or retention has removed its events.
+    404 if the log has no such worker, or retention has removed its events; 409 if the ids of several workers end so.
     """
     up_to = seen.cursor if seen.is_past else backend.cursor
     name = _whole_worker(seen.view, worker)
@@ -85,7 +85,7 @@ async def show_worker(
 
 
 def _whole_worker(view: TaskView, typed: str) -> str | None:
-    """Return the id of the live worker that an id, or the end of one, names; None for none, `Problem` 409 for many."""
+    """Return the live worker's id that is `typed` or ends with it; None for none, `Problem` 409 for several."""
     known = {session.worker for session in view.all_sessions()}
     if typed in known:
         return typed
@@ -94,7 +94,7 @@ def _whole_worker(view: TaskView, typed: str) -> str | None:
 
 
 async def _gone_worker(backend: Backend, typed: str, up_to: Cursor) -> KnownWorker:
-    """Return the worker that had gone before a cursor and that an id, or the end of one, names."""
+    """Return the worker whose id is `typed` or ends with it, as it was before `up_to`; `Problem` 404 or 409."""
     gone = {each.line.worker: each for each in await known_workers(backend.journal, typed, up_to)}
     name = _only(list(gone), typed)
     if name is None:
@@ -102,13 +102,13 @@ async def _gone_worker(backend: Backend, typed: str, up_to: Cursor) -> KnownWork
             404,
             "not-found",
             f"the journal knows no worker {typed!r:.240} at this moment: none has joined under this id, or retention "
-            "has removed its events, or it is a service, which expires silent workers and is none itself. GET /workers "
-            "lists those that are there, GET /events?topic=worker those that came and went",
+            "has removed its events, or it is the id of a service, which is not a worker. GET /workers lists the live "
+            "workers, GET /events?topic=worker the events of all workers",
         )
     return gone[name]
 
 
 def _only(found: Sequence[str], typed: str) -> str | None:
     if len(found) > 1:
-        raise Problem(409, "ambiguous", f"{typed!r:.240} stands for {len(found)} workers; give more of the id")
+        raise Problem(409, "ambiguous", f"the ids of {len(found)} workers end with {typed!r:.240}; give more of the id")
     return found[0] if found else None

@@ -1,4 +1,4 @@
-"""Resolve the ends of workers' ids among the sessions that the log knows, also of workers that have gone."""
+"""Find workers by the end of their ids, among the sessions that the index knows; also workers that have gone."""
 
 from ...journal.async_journal import AsyncJournal
 from ..limits import SHORT_ID_SESSIONS_MAX
@@ -9,7 +9,10 @@ from .short_ids import stands_for
 
 
 async def worker_ids_for(journal: AsyncJournal, part: str) -> list[str]:
-    """Return the ids of the workers that end with `part` and have, or had, a session."""
+    """Return the ids that end with `part`, ignoring case, of the workers that have, or had, a session.
+
+    The index's file yields the newest `SHORT_ID_SESSIONS_MAX` such sessions of each partition.
+    """
     log = await journal.open()
     known: set[str] = set()
     for partition in range(log.partitions):

@@ -1,7 +1,7 @@
 """Read what the log knows of a worker, also of one that has gone: where it ran, what it served, and how it ended.
 
-The state forgets a worker that has gone. The index has the positions of the beginning and end of each session, so a
-few records are read.
+The state forgets a worker that has gone. The index holds the positions at which each session begins and ends, so only
+a few records of the log are read.
 """
 
 import contextlib
@@ -31,10 +31,10 @@ from .wording import printable, short_id, when
 
 
 class WorkerEnd(msgspec.Struct, frozen=True):
-    """How a worker has gone: `how` is left or expired, `at` the time in seconds since the epoch.
+    """How a worker has gone: `how` is "left" or "expired", `at` is when, in seconds since the epoch.
 
-    `by` is the worker that has expired it, on the host `by_host` where that is known; with `by_service` it is no worker
-    but a service, which watches over workers too.
+    `by` is the id of the process that expired it: a worker, on the host `by_host` if that is known, or with
+    `by_service` a service, which expires silent workers, too.
     """
 
     how: str
@@ -45,7 +45,7 @@ class WorkerEnd(msgspec.Struct, frozen=True):
 
 
 class KnownWorker(NamedTuple):
-    """A worker: its line as it last was, without claims, and its end; None if it has not gone."""
+    """A worker: `line` describes it as it last was, without claims; `end` is None if it has not gone."""
 
     line: WorkerLine
     end: WorkerEnd | None
@@ -111,7 +111,8 @@ async def known_worker(journal: AsyncJournal, worker: str, until: Mapping[int, i
 async def _read_session(journal: AsyncJournal, row: SessionRow, until: int) -> _Session | None:
     """Read a session as it was before the offset `until`.
 
-    None if retention has removed its end, or what it was, or if it is of another id with the same key.
+    None if retention has removed the record of its end, or that of its beginning and no snapshot has the session; or if
+    the session belongs to another worker, whose id has the same key in the index.
     """
     log = await journal.open()
     ended = row.ended if row.ended < until else NOWHERE
@@ -137,12 +138,12 @@ async def _read_session(journal: AsyncJournal, row: SessionRow, until: int) -> _
 
 
 async def _session_where_log_begins(journal: AsyncJournal, row: SessionRow) -> SessionState | None:
-    """Return a session that was live before the oldest event that the log holds; None if no snapshot has it."""
+    """Return a session that began before the oldest event of the log and was live there; None if no snapshot has it."""
     log = await journal.open()
     with contextlib.suppress(HistoryTruncated):
         state = (await as_of(journal, TaskView, (await log.bounds()).first)).session(row.partition, row.worker)
         if state is not None:
-            state.claims = {}  # they may have changed since
+            state.claims = {}  # the snapshot's claims are of an earlier moment than the caller's
             return state
     return None
 
@@ -161,7 +162,7 @@ async def _end(journal: AsyncJournal, session: _Session, end: Fact) -> WorkerEnd
 
 
 async def worker_in_words(journal: AsyncJournal, typed: str, until: Mapping[int, int]) -> str:
-    """Return a sentence about the worker that `typed` stands for before the cursor `until`; empty if it is none's."""
+    """Return a sentence about the worker whose id is `typed` or ends with it; empty unless it is exactly one."""
     found = await known_workers(journal, typed, until)
     if len(found) != 1:
         return ""

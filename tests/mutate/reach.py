@@ -15,7 +15,7 @@ _STARTS: Final = frozenset({"subprocess.Popen", "os.fork", "os.posix_spawn", "os
 
 
 class Reach(NamedTuple):
-    """Of one test; one that starts processes may reach any line in these."""
+    """What one test reaches. The processes that it starts are not traced, so they may reach any line."""
 
     lines: frozenset[_Line]
     seconds: float
@@ -23,7 +23,7 @@ class Reach(NamedTuple):
 
 
 class Recorder:
-    """Traces the tests of this process one by one, in all of its threads."""
+    """Traces tests in this process, one by one, in the main thread and in all threads that start meanwhile."""
 
     def __init__(self, files: AbstractSet[str]) -> None:
         self._files: Final = files
@@ -31,7 +31,7 @@ class Recorder:
         self._started = False
 
     def record(self, items: list[pytest.Item]) -> dict[str, Reach]:
-        """Run the tests; what each has reached, by its identity."""
+        """Run the tests; return what each has reached, by its node id."""
         found = {}
         sys.addaudithook(self._noticed)
         threading.settrace(self._entered)

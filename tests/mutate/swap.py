@@ -1,4 +1,4 @@
-"""A mutant in a running process: the function that holds the bug gets the code of the mutated text."""
+"""Plant a mutant in a running process: the function that holds the bug gets the code of the mutated text."""
 
 import ast
 import gc
@@ -10,7 +10,7 @@ from .mutants import Mutant, planted
 
 
 class NotSwappedError(Exception):
-    """The bug stands outside of all functions, or changes what its function closes over."""
+    """The bug is in no function, or in one that this process has not made, or changes what the function closes over."""
 
 
 class Swaps:
@@ -25,7 +25,7 @@ class Swaps:
                 self._functions.setdefault((code.co_filename, code.co_firstlineno), []).append(each)
 
     def plant(self, mutant: Mutant) -> None:
-        """Give each function made from that definition the mutated code."""
+        """Give the mutated code to each function that was made from the definition around the bug."""
         path = self._root / mutant.path
         name, number, line = _definition(ast.parse(path.read_text(encoding="utf-8")), mutant.line)
         text = planted(mutant, self._root)
@@ -57,7 +57,7 @@ def _definition(tree: ast.Module, line: int) -> tuple[str, int, int]:
 
 
 def _codes(code: CodeType, name: str) -> list[CodeType]:
-    """The functions of that name, in their order; those inside of other functions are parts of these."""
+    """The code objects of the functions of that name, in order; nested functions are part of the outer one's code."""
     found = []
     for each in code.co_consts:
         if isinstance(each, CodeType):
@@ -69,9 +69,9 @@ def _codes(code: CodeType, name: str) -> list[CodeType]:
 
 
 def statement(tree: ast.Module, line: int) -> range:
-    """The lines of the innermost statement around a line; of one with a body, its head."""
+    """The lines of the innermost statement around a line; of a statement with a body, the lines before the body."""
     found = range(line, line + 1)
-    for node in ast.walk(tree):  # from the outside inwards
+    for node in ast.walk(tree):  # outer statements come before inner ones
         if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or line):
             body = getattr(node, "body", None)
             end = body[0].lineno if body else (node.end_lineno or line) + 1

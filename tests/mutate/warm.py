@@ -1,6 +1,6 @@
 """Judge mutants quickly: one process collects the concern's tests, and a fork of it runs those that reach the bug.
 
-A mutant that survives here is to be judged again by `judge`, in fresh processes and by all tests of its concern.
+The caller judges a mutant that survives here again by `judge`, in fresh processes and by all tests of its concern.
 """
 
 import ast
@@ -27,31 +27,32 @@ from .mutants import Mutant, planted
 from .reach import Reach, Recorder
 from .swap import NotSwappedError, Swaps, statement
 
-# A test hangs by the bug if it takes so long, or so many times the processor time that it takes without the bug.
+# A test hangs by the bug if it takes so many seconds, or uses so many times the processor time that it is granted: one
+# second more than the test took when it was recorded.
 _HANGS_SECONDS: Final = 30
 _PROCESSOR_TIMES: Final = 10
 _SIMULATION_PROCESSOR_SECONDS: Final = 3
-_SLOW_SECONDS: Final = 2  # a test that takes longer than the simulation has its turn after it
-_FEW: Final = 12  # of fewer mutants it is quicker to judge each in a process of its own
-_SAID_MAX: Final = 4_000  # characters
+_SLOW_SECONDS: Final = 2  # tests that take at least this long run after the simulation
+_FEW: Final = 12  # if there are fewer mutants, it is quicker to judge each in a process of its own
+_SAID_MAX: Final = 4_000  # characters of pytest's output, the last ones
 
 
 class Way(NamedTuple):
-    """How to judge: so many at a time; `quick` leaves out the slow tests, so that more survive than there are."""
+    """How to judge: `jobs` mutants at a time; `quick` leaves out the slow tests, so more mutants survive."""
 
     jobs: int
     quick: bool = False
 
 
 class _Fork:
-    """A process that does one thing and tells what came of it."""
+    """A forked process that calls `work()` and sends its result through `pipe`."""
 
     def __init__(self, work: Callable[[], Any], directory: str) -> None:
         self.begun: Final = time.monotonic()
         self.pipe, told = Pipe(duplex=False)
         self._process: Final = os.fork()
         if not self._process:
-            self.pipe.close()  # else it would never notice that its parent has ended
+            self.pipe.close()  # else `send` would not fail once the parent has ended
             self._work(work, told, directory)
         told.close()
 
@@ -64,7 +65,7 @@ class _Fork:
             os._exit(0)
 
     def end(self) -> Any:
-        """What it told, or that it ended without a word or hangs; whatever it started is ended with it."""
+        """Kill the process and what it started; return its result, or say that it hangs or ended without one."""
         try:
             said = self.pipe.recv() if self.pipe.poll() else "it hangs"
         except EOFError:
@@ -106,7 +107,7 @@ class Warm:
         return True
 
     def _reached(self, items: list[pytest.Item], files: AbstractSet[str]) -> dict[str, Reach]:
-        """Run all tests traced; one that fails without a bug, since it is slower so, is left to the other way."""
+        """Run all tests under the tracer. A test that fails so, perhaps since tracing slows it, is left to `judge`."""
         reached = Recorder(files).record(items)
         return {test: reach for test, reach in reached.items() if test not in self._failed}
 
@@ -134,7 +135,7 @@ class Warm:
     def _chosen(
         self, mutant: Mutant, items: list[pytest.Item], reached: dict[str, Reach]
     ) -> list[tuple[float, pytest.Item]]:
-        """The tests that may reach the bug: the quickest first, and those that have noticed many."""
+        """The tests that may reach the bug: those first that are quick, or have noticed many mutants before."""
         path, chosen = ROOT / mutant.path, []
         lines = {(str(path), line) for line in statement(ast.parse(path.read_text(encoding="utf-8")), mutant.line)}
         for item in items:
@@ -144,7 +145,7 @@ class Warm:
         return sorted(chosen, key=lambda each: each[0] / (1 + self._noticing[each[1].nodeid]))
 
     def _noticed(self, mutant: Mutant, chosen: list[tuple[float, pytest.Item]], swaps: Swaps, directory: str) -> str:
-        """By what the bug is noticed, in this fork."""
+        """Plant the bug in this fork; return which test notices it, or the simulation, or nothing."""
         source = Path(directory, "mutant.py")
         source.write_text(planted(mutant, ROOT), encoding="utf-8")
         os.environ.update(JOURNEYMAN_MUTANT=module_name(mutant.path), JOURNEYMAN_MUTANT_SOURCE=str(source))
@@ -176,12 +177,12 @@ class Warm:
 
 
 def _limit_processor(seconds: float) -> None:
-    """End this process by a signal once it has used a multiple of these seconds of processor time."""
+    """Have a signal end this process once it has used `_PROCESSOR_TIMES` these seconds of processor time from now."""
     signal.setitimer(signal.ITIMER_PROF, _PROCESSOR_TIMES * seconds)
 
 
 def warm_verdicts(mutants: list[tuple[Mutant, Concern]], way: Way) -> Iterator[tuple[Mutant, Concern, Verdict]]:
-    """Each with its verdict, concern by concern; `NOT_SWAPPED` where this way cannot judge it."""
+    """Yield each mutant with its concern and verdict; the verdict is `NOT_SWAPPED` if a fork cannot judge it."""
     for concern in dict.fromkeys(concern for _, concern in mutants):
         rest = {mutant.name: mutant for mutant, its in mutants if its == concern}
         for name, verdict in verdicts(list(rest.values()), concern, way) if len(rest) >= _FEW else ():
@@ -191,7 +192,7 @@ def warm_verdicts(mutants: list[tuple[Mutant, Concern]], way: Way) -> Iterator[t
 
 
 def verdicts(mutants: list[Mutant], concern: Concern, way: Way) -> Iterator[tuple[str, Verdict]]:
-    """Run pytest with the plugin in a process of its own, since the modules it imports are mutated there."""
+    """Run pytest with the plugin in a forked process, so that this one imports no tests; yield names and verdicts."""
     with tempfile.TemporaryFile() as log:
         told, tell = Pipe(duplex=False)
 
@@ -205,7 +206,7 @@ def verdicts(mutants: list[Mutant], concern: Concern, way: Way) -> Iterator[tupl
             fork = _Fork(work, directory)
             tell.close()
             try:
-                with suppress(EOFError):  # it has ended
+                with suppress(EOFError):  # the process has ended
                     while True:
                         yield told.recv()
             finally:

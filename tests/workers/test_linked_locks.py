@@ -117,7 +117,7 @@ def test_message_is_routed_by_its_lock_once_and_only_with_its_own_id(journal: jm
     assert jm.Broker(journal).submit(message).key == "door"
     with pytest.raises(jm.MessageAlreadyExistsError):
         jm.Broker(journal).submit(jm.Message("paint", uuid=routed, linked_lock=message.linked_lock))
-    with pytest.raises(jm.ValidationError, match="was chosen"):
+    with pytest.raises(jm.ValidationError, match="has chosen the id 'mine'"):
         jm.Message("paint", uuid="mine").link_lock(lock, route=True)
     with pytest.raises(jm.ValidationError, match="at most 160 characters"):
         jm.Message("paint").link_lock(jm.Lock("d" * 161, journal), route=True)
