@@ -214,7 +214,7 @@ async def test_link_without_a_token_is_released_by_its_owner() -> None:
     async with journal, jm.AsyncLock("door", journal) as lock:
         assert await lock.acquire()
         message = jm.Message("work")
-        with pytest.raises(TypeError, match=r"await its hand_over\(\) before"):
+        with pytest.raises(TypeError, match=r"await its hand_over\(\), then link it"):
             message.link_lock(lock)
         assert await lock.hand_over()
         link = link_in(b'{"context":%b}' % encode_message(message.link_lock(lock)))
