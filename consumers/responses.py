@@ -2,7 +2,7 @@
 
 A response is a mapping with an `events` list and any additional items of its source. A consumer calls
 `process_response` once per response and passes the result to `create_event` for each entry of `events`. The end of
-history is a separate response, marked with `HISTORY_END`; a response that merely has no events ends nothing.
+history is a separate response, marked with `HISTORY_END`; without that mark, an empty response does not end history.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Count the appends of a writer: how many, their events and bytes, and how long their commits took."""
+"""Counts a writer's appends, their events and bytes, and the duration of their commits."""
 
 from bisect import bisect_left
 from typing import Final

@@ -1,4 +1,4 @@
-"""Timeouts in seconds, as public calls take them, turned into deadlines of the monotonic clock."""
+"""Checks the timeouts that public calls take, and converts them to seconds or to deadlines of the monotonic clock."""
 
 import math
 import time

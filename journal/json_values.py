@@ -1,8 +1,8 @@
 """Refuse values that JSON would change: what is accepted comes back as it was, a tuple as a list.
 
-It is the one policy for contexts, arguments, metadata and results. Encoders convert silently, each in its own way:
-bytes become base64, sets lists, integer keys text, dates and members of enumerations strings. A reader would then get
-other values than the caller has passed.
+This policy holds for all contexts, arguments, metadata and results. JSON encoders convert silently, each in its own
+way: bytes become base64, sets lists, integer keys text, dates and members of enumerations strings. A reader would then
+get other values than the caller has passed.
 """
 
 import dataclasses

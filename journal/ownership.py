@@ -1,7 +1,8 @@
 """Gives the files beside a database the database's owner and permissions, so that its writers can use them.
 
-A journal may get another owner, and an administrator may read one that another user writes. Otherwise the files that
-such a process creates beside the database would belong to the wrong user, and lock out the journal's writers.
+The process that opens a journal may run as another user than its writers, such as an administrator who reads it, and
+the database may get another owner. Without this module, the files that such a process creates beside the database would
+belong to the wrong user and lock out the writers.
 """
 
 import contextlib

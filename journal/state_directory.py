@@ -1,6 +1,6 @@
-"""Locates the directory for data that a host derives from journals elsewhere.
+"""Locates the local directory for files derived from remote journals, such as task indexes.
 
-It is named by `state=` in the URL or by `JOURNEYMAN_STATE`; otherwise it is in the user's cache.
+`state=` in the URL or `JOURNEYMAN_STATE` names the directory; otherwise it is in the user's cache directory.
 """
 
 import os

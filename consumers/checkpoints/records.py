@@ -4,8 +4,8 @@ All events of one checkpoint have its name as their key, so they are in one part
 
 - `consumer.checkpointed`: a consumer saved its cursor; or, with `reset`, an operator has moved the checkpoint.
 - `consumer.parked`: a consumer's callback failed at an event, and the consumer continues without it.
-- `consumer.replayed`: the consumer of that checkpoint delivers a parked event again.
-- `consumer.dropped`: a parked event is discarded.
+- `consumer.replayed`: an operator replays a parked event, and the checkpoint's consumer delivers it again.
+- `consumer.dropped`: an operator discards a parked event.
 """
 
 from collections.abc import Iterable, Mapping

@@ -3,12 +3,12 @@
 Imports are idempotent. The journal itself records their progress: an event's identity, its writer and number, is
 stored with the event atomically. So an interrupted import is continued by importing the same file again, a second
 import of a file adds nothing, and overlapping files are merged; there is no separate state that could be lost or
-wrong. It costs one pass over the journal at the beginning.
+wrong. An import begins with one pass over the journal.
 
 These events are refused, because the result could not be exact:
 
-- an event missing from the journal whose writer has later ones there: within a partition a writer's numbers ascend, and
-  readers drop one that does not as a repeat;
+- an event that the journal lacks although it has later events of the same writer: a writer's numbers ascend within a
+  partition, and readers would drop an event with a lower number as a repeat;
 - an event older than all remaining events of a trimmed journal: whether it was removed or never there is unknown;
 - an event that refers to others by their positions, unless it gets its original position: see `Importer`.
 """

@@ -7,12 +7,11 @@ left out are always at the end, never in the middle.
 
 - In a file these are the events with a timestamp up to the time. If a clock was wrong and timestamps step back, it is
   the split of the log that leaves the fewest events on the wrong side: see `journal.timeline`.
-- Elsewhere each writer has its own clock, and the log another. There it is the fold of all events up to, not including,
-  the first one with a later timestamp. Timestamps that the log's clock contradicts are ignored: an event appended more
-  than `CLOCK_SKEW_SECONDS_MAX` before the time counts as before it, and one appended up to that long after the time but
-  stamped later than twice that after it has a wrong timestamp, which does not end the prefix. An event stamped too late
-  by less ends its partition's prefix early by as much, and one stamped too early is missing if it follows an event
-  later than the time.
+- Elsewhere each writer has its own clock, and so has the log. There a partition's prefix ends before its first event
+  with a later timestamp. A timestamp that the log's clock contradicts is ignored: with S = `CLOCK_SKEW_SECONDS_MAX`, an
+  event that was appended more than S before the time belongs to the prefix, and an event that was appended less than S
+  after the time, but is stamped more than 2 S after it, does not end the prefix. An event stamped too late by less ends
+  the prefix early by as much, and an event stamped too early is missing if it follows an event later than the time.
 """
 
 import math

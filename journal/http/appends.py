@@ -1,8 +1,8 @@
 """The appends of one log: numbering, queueing, and sending until their outcome is known.
 
-One request is on its way at a time and carries what has come together meanwhile, so the numbers of this writer reach
-the log in their order. A request whose answer is lost is sent again with the same numbers, by which the log recognises
-what has landed; see `Relaying.append_numbered`.
+Only one request is in flight at a time; the next one carries the appends queued meanwhile. So this writer's numbers
+reach the log in order. A request whose answer is lost is sent again with the same numbers, by which the log recognises
+the drafts that have landed; see `Relaying.append_numbered`.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Implement the log behind a journal service, for processes that cannot reach the log itself.
 
-The service passes everything on and decides nothing; see `docs/service-log.md` for what travels.
+The service passes each call on to its own log and decides nothing; `docs/service-log.md` describes the protocol.
 """
 
 import asyncio

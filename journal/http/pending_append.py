@@ -1,4 +1,4 @@
-"""One append on its way to the service: its drafts as they travel, and its outcome."""
+"""One append that is queued for the service or in flight: its drafts in the form of the wire, and its outcome."""
 
 import asyncio
 from collections.abc import Callable, Sequence

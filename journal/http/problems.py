@@ -1,7 +1,7 @@
-"""The journal's errors in problem documents (RFC 9457): what such a document needs, and the error made of it. Pure.
+"""Converts the journal's errors to the arguments of problem documents (RFC 9457), and such documents to errors. Pure.
 
-A document's `type` is a URN that ends with the error's class in kebab case; its member `arguments` holds what makes
-the same error again on the other side.
+A document's `type` is a URN that ends with the error's class in kebab case; its member `arguments` holds the values
+from which the client makes the same error.
 """
 
 from collections.abc import Callable

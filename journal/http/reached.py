@@ -1,4 +1,4 @@
-"""How far a log is known to reach: the least offsets at which its partitions end."""
+"""Lower bounds for the end offsets of a log's partitions, raised by each event that is read or appended."""
 
 from collections.abc import Mapping
 

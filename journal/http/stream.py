@@ -1,6 +1,6 @@
-"""Prefetches the records of some partitions: by one long answer, requested anew from where it broke off.
+"""Prefetches the records of some partitions from one long answer; if it breaks off, a new request continues there.
 
-Behind a proxy that buffers whole answers it requests short ones, one after the other.
+Behind a proxy that buffers whole answers, the stream polls instead: it requests short answers, one after the other.
 """
 
 import asyncio

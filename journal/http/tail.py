@@ -1,4 +1,4 @@
-"""Follows the log behind a journal service: hands out, page by page, what its streams have fetched."""
+"""Follows the log behind a journal service: hands out, page by page, the records that its streams have fetched."""
 
 import asyncio
 import time

@@ -1,13 +1,13 @@
 """Encode the condition of a record, and define the pure rule by which every reader drops refused appends.
 
-Kafka has no conditional append. So the writer sends the offset up to which it has checked with its records, and the
-records before them decide: the append is refused if one of its keys occurs between that offset and the append's own,
-or if too many offsets lie between. The rule depends on that range alone, so every reader reaches the same verdict
-wherever it starts, and the writer reads the range to learn whether its append was refused.
+Kafka has no conditional append. So the writer puts into its records' headers the offset up to which it has checked.
+The append is refused if one of its keys occurs between that offset and the append's own, or if too many offsets lie
+between. The rule depends on that range alone, so every reader reaches the same verdict wherever it starts, and the
+writer reads the range to learn whether its append was refused.
 
-A conditional record in that range that may itself be refused counts as valid, unless it is certainly refused: its
-writer had not checked as far as an event of its key that this writer knows of. So of two concurrent appends both may
-be refused; the second writer then tries again.
+If the range of an append A contains another conditional append B, then B counts as valid, although it may itself be
+refused, unless it is certainly refused: as when A's writer knows a valid event of one of B's keys behind the offset up
+to which B was checked. So of two concurrent appends both may be refused; the second writer then tries again.
 """
 
 from collections.abc import Iterable, Sequence

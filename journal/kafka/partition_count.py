@@ -1,8 +1,8 @@
 """Determine with how many partitions a journal was written: partitions added later would move keys.
 
 Each batch stores the number in a header of its last record, so the last record of any partition has it, however much
-retention has removed. If an older version wrote that record, the number is inferred from the keys of the last events:
-each is in the partition that its hash selects.
+retention has removed. If an older version wrote that record, the number is inferred from the last events: each
+event is in the partition that the hash of its key selects.
 """
 
 from collections.abc import Callable, Mapping, Sequence

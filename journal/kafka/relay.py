@@ -1,12 +1,12 @@
 """Appends to a topic for remote writers, each draft once; see `Relaying.append_numbered`.
 
-A record keeps the writer and the number that it came with, so readers drop a second one of the same number,
-also if another process has written it. So only what may have landed is looked for: numbers up to the last of that
-writer here, and those of a writer that this process has not seen.
+A record keeps the remote writer's id and number, so readers drop a second record with the same number, even if another
+process has written it. So the relay searches the topic only for drafts that may have landed: those numbered up to the
+last number that this process has appended for the writer, and all drafts of a writer that it has not seen.
 
-A conditional append is different: readers ignore one that was refused, and its next attempt needs another number. It
-gets numbers of this process, which knows its own attempts. After a restart of the process, a repeat of one that had
-landed is refused as a conflict with itself.
+The records of a conditional append get numbers of this process instead: readers ignore a refused append, and its next
+attempt needs new numbers. This process recognises its own attempts; after its restart, a repeated conditional append
+that had landed is refused as a conflict with itself.
 """
 
 import asyncio

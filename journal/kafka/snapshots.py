@@ -4,7 +4,7 @@ Partition 0 holds the labels, a few hundred bytes each: reading all of them is c
 state's parts in partition 1. Compaction keeps offsets, so a state is fetched without reading the others.
 
 A writer first writes the label without offsets, then the parts, then the complete label. So readers see a snapshot
-whole or not at all, and the next writer finds and removes the remains of one that crashed in between.
+whole or not at all, and the next writer finds and removes the remains of a writer that crashed in between.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The one registry of what happens when the program ends, while its threads still run."""
+"""Registers, in one list, the handlers that are called when the program ends, while its daemon threads still run."""
 
 import atexit
 import logging

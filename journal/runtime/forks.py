@@ -1,7 +1,7 @@
-"""The one registry of what happens when the process forks.
+"""Registers, in one list, the handlers that are called before and after the process forks.
 
 A forked child inherits held locks and shared sockets and files, but no threads. Python runs the handlers of a fork in
-the order of imports; here their order is one list, and a handler that fails does not keep the others from running.
+the order of imports; here one list sets their order, and a handler that fails does not keep the others from running.
 """
 
 import logging

@@ -1,6 +1,6 @@
-"""Look before an append: for drafts that were handed in before, and for events that break its conditions.
+"""Searches the log before an append: for drafts that have landed already, and for events that break its conditions.
 
-All but the last stretch of the log is read without blocking the writers; the rest under the lock, by the commit.
+These searches do not block the writers. The commit searches the short rest, the last events, under the write lock.
 """
 
 from collections.abc import Mapping, Sequence

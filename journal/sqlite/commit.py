@@ -16,10 +16,10 @@ the first two an empty queue:
     helper thread     the thread that releases the  entries are left, or        a hand-over, the wait   no caller blocks
                       writer mutex                  another process has a lock  for that lock           in flock
 
-If another process has appended since, and notices have not brought what it appended (`followed.py`), `try_commit` falls
-back to a read of the end and the same statement. Synchronous code reaches it by `AsyncJournal.append_nowait`, which is
-`SqliteLog.try_append` while the journal is open. `exclusively` is for writes that are not appends: retention,
-snapshots, closing.
+If another process has appended since this process's last commit, and notices have not brought its records (see
+`followed`), `try_commit` first reads the end of the log and then runs the same statement. Synchronous code reaches
+`try_commit` by `AsyncJournal.append_nowait`, which is `SqliteLog.try_append` while the journal is open. `exclusively`
+is for writes that are not appends: retention, snapshots, closing.
 """
 
 import logging

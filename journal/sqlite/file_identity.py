@@ -8,7 +8,7 @@ Most comparisons need one system call: a file can be removed, replaced or rename
 which changes the directory's modification time; renaming the directory changes its status as well. Times have a coarse
 resolution, so an unchanged time is proof only if it was older than that resolution when the names were last compared:
 `QUIET_DIRECTORY_SECONDS`, or `FINE_TIMES_QUIET_SECONDS` if the time shows a fraction of a second. Some file systems
-keep no such times, and neither a mount nor the renaming of a directory further up changes any; so the path is resolved
+keep no such times, and a mount or the renaming of a directory further up changes none of them; so the path is resolved
 and the names are compared every `NAMES_CHECK_SECONDS` as well.
 """
 

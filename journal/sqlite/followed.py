@@ -1,8 +1,8 @@
 """Remembers the last records that the notices of other writers brought: a lone append then needs no read of the file.
 
-A process that has followed the log by notices knows how it ends: the checksum of its last record and its time follow
-from these records and the end before them. An append that relies on it is conditional on that checksum, so nothing is
-ever written behind a record that the process has not seen.
+From these records and the last end that it knows, the process computes the present end of the log: its offset, checksum
+and time. An append that relies on the computed end is conditional on that checksum, so no event is ever written behind
+a record that the process has not seen.
 """
 
 from collections import deque

@@ -1,4 +1,4 @@
-"""Decides whether an append in an event loop waits for others of the same pass, to share one commit with them."""
+"""Decides whether an append waits for other appends of the same pass of the event loop, to share one commit."""
 
 import asyncio
 import threading

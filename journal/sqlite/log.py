@@ -2,7 +2,7 @@
 
 An append is durable when it returns (`synchronous="full"`: each commit is fsynced); with `"normal"` it survives the end
 of the process, and the last appends before a power cut may be lost. The file must be on a local disk: SQLite's locks do
-not work over NFS. Where a stopped process leaves the writers, see `write_lock`; what a fork does, `fork_and_exit`.
+not work over NFS. See `write_lock` for the effect of a stopped process, and `fork_and_exit` for that of a fork.
 """
 
 import contextlib

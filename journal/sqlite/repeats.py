@@ -1,4 +1,4 @@
-"""Finds out whether a draft that is handed in again is already in the log."""
+"""Searches the log for a draft that is appended again and may already have landed."""
 
 import bisect
 from collections.abc import Iterable

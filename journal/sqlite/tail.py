@@ -1,4 +1,4 @@
-"""Following the file: reads the available records, then waits for a notice."""
+"""Follows the file: reads the available records, then waits for a notice."""
 
 import concurrent.futures
 import os

@@ -1,7 +1,7 @@
-"""Finds a time in the file, whose times may fall back at some events.
+"""Finds the position of a time in the file by binary search, although an event may be earlier than the event before it.
 
-The table `falls` has a row for each event with an earlier time than the event before it, written in the transaction of
-that event. It is created with the first such event: files of older versions, whose times only rise, have no table.
+The table `falls` has a row for each such event, written in the event's transaction. The table is created with the first
+such event: files of older versions, whose times only rise, have none.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,8 @@
-"""Removes the events of a file from its front on, in steps, and keeps what is lost with them."""
+"""Removes a file's oldest events, in several short transactions.
+
+Each transaction also stores the values that were derived from the removed events: the log's end, the last time, and the
+checksum at which the chain continues.
+"""
 
 import functools
 from collections.abc import Callable

@@ -2,7 +2,7 @@
 
 The reader that waits first is the *leader* for one wait: it reads from the shared tail for all. The others wait for its
 read and take the same page from a `Window` of the last pages. There is no thread or task in between: a lone reader
-reads the tail itself, and an idle reader blocks no other, as another one leads.
+reads the tail itself, and a reader that requests no page blocks no other, as a waiting reader leads instead.
 
 A reader that is behind (it replays history, or was too slow for the window) reads by a tail of its own until it has
 caught up. The first reader to reach the end makes its own tail the shared one, so a lone reader needs no second tail.

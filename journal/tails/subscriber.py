@@ -1,4 +1,4 @@
-"""One reader of a shared tail: behind it by a tail of its own, and with the others once it has caught up."""
+"""One reader of a journal: it uses a tail of its own while it is behind, and the shared tail once it has caught up."""
 
 import time
 from collections.abc import Mapping

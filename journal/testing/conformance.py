@@ -9,8 +9,8 @@ Subclass `LogConformance`, implement `url`, and let a test runner find the `test
             return f"mylog://localhost/{uuid.uuid4()}?partitions={partitions}"
 
 `ProcessConformance` is for logs that several processes share. A log whose coroutines need no loop should pass twice,
-the second time with `drive = staticmethod(blocking.run)`. A log opened by other means than its URL overrides `log`, and
-one without a `trim(before)` overrides that.
+the second time with `drive = staticmethod(blocking.run)`. A suite whose log is not opened by its URL overrides `log`;
+a suite whose log has no `trim(before)` overrides `trim`.
 """
 
 from .suite_appending import AppendingConformance
