@@ -1,4 +1,4 @@
-"""Give asynchronous readers and submitters access to either kind of journal."""
+"""Let asynchronous readers and submitters use a synchronous `Journal` as they use an `AsyncJournal`."""
 
 from collections.abc import Coroutine
 from typing import Any, TypeVar

@@ -1,4 +1,4 @@
-"""Read what the events of one task say beside its state: reported details, results, and the reason of its end."""
+"""Read from the events of one task what its state leaves out: reported details, results, and the reason of its end."""
 
 from typing import Any, Final
 

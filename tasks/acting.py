@@ -1,4 +1,4 @@
-"""Act on tasks by hand, on the journal's own loop, for both brokers: each call says what became of the task."""
+"""Revoke, requeue, purge and end tasks by hand, on the journal's own loop, for `Broker` and `AsyncBroker`."""
 
 import time
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The former names of a task, and the functions for which a message of each may have been made."""
+"""The present and former names of a task, and the functions that a message under each name may refer to."""
 
 from collections.abc import Sequence
 

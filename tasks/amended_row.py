@@ -1,4 +1,4 @@
-"""Read a submission as it was amended: its record with the metadata of the last `task.amended`. Pure."""
+"""Merge an amendment into a submission: its record, with the metadata of the task's last `task.amended`. Pure."""
 
 from typing import Final
 

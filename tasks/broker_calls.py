@@ -1,4 +1,4 @@
-"""The calls of both brokers that act on tasks and queues by hand, or ask about one task."""
+"""The methods that `Broker` and `AsyncBroker` share: acts by hand on tasks and queues, and questions about one task."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine

@@ -1,7 +1,7 @@
 """Split the encoding of a large result over several events, and join it.
 
-The parts stand before the outcome, in the same append where they fit one. Each carries the token of its claim, and so
-does the outcome: parts of an attempt whose outcome was refused, or never came, belong to no result.
+The parts stand before the outcome, in the same append if they all fit into it. Parts and outcome carry the token of
+their claim, so the parts of an attempt whose outcome was refused, or never came, belong to no result.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Iterate over the results of many messages, as they come or in order, by the names of the reference task queue."""
+"""Iterate over results of many messages, as they come or in order, named as in the reference task queue (`alsek`)."""
 
 import time
 from abc import ABC, abstractmethod

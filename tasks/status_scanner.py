@@ -1,4 +1,4 @@
-"""Return the tasks of workers that are gone, where no other worker is left to do it.
+"""Expire silent workers, so that their tasks return to the queue although no other worker runs that would expire them.
 
 The reference's scanner looks for statuses whose message is gone. Here a status is derived from the events, so there is
 one thing that it can find: a task that is running by its events, and whose worker has fallen silent for its lease.

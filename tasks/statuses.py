@@ -1,4 +1,4 @@
-"""Derive the status of tasks from their events: the implementation of both trackers."""
+"""Derive the status of tasks from their events: the implementation of `StatusTracker` and `AsyncStatusTracker`."""
 
 import time
 from collections import deque

@@ -1,4 +1,4 @@
-"""Submit messages on the journal's own loop, for both brokers."""
+"""Submit messages on the journal's own loop, for `Broker` and `AsyncBroker`."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 

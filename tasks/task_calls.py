@@ -1,4 +1,4 @@
-"""What a task does about one of its messages."""
+"""The methods of a task that take one of its messages: revoke it, report its status, ask whether it was revoked."""
 
 from .broker import Broker
 from .disposition import Effect

@@ -1,4 +1,4 @@
-"""Triggers: apscheduler's as data for the journal, and the calendar of such data.
+"""Convert apscheduler's triggers to data for the journal, and compute the ticks of a schedule from such data.
 
 The journal holds what a trigger means and not the object, so that each process computes the same ticks: a time zone by
 its name, an interval with its start. apscheduler is imported where a trigger is first used, since most programs have

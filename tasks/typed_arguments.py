@@ -1,7 +1,7 @@
 """Give arguments the types of their parameters, for serializers that need to know them.
 
-The annotations are those of the task's own function, on the side that submits as on the side that runs it. An argument
-whose type its annotation does not say would arrive as JSON's form of it; it is refused when it is submitted.
+The submitting program and the worker both take the annotations of the task's own function. An argument whose annotation
+does not state its type would reach the worker as plain JSON; it is refused when it is submitted.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """The classes with which a program starts workers: one for all mechanisms, one for threads, one for processes.
 
 `ThreadWorkerPool` and `ProcessWorkerPool` take the parameters of the reference task queue, by its names, in its units
-and with its defaults. There each is an engine of its own; here both are the same worker with other settings.
+and with its defaults. There each class is an engine of its own; here both run the same worker with other settings.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Handle the signals that stop a worker, and force its exit when it does not end in time.
 
-The handlers are plain ones, not those of the event loop, and a thread of its own waits for the end of the patience. So
-a coroutine that blocks the loop delays neither the effect of a second signal nor the forced exit.
+The handlers are set by `signal.signal`, not by the event loop, and a thread of its own waits to force the exit. So a
+coroutine that blocks the loop delays neither the effect of a second signal nor the forced exit.
 
 The handlers belong to the worker and its children: in processes that a task forks or starts, signals keep their usual
 effect.

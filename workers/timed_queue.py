@@ -1,4 +1,4 @@
-"""A queue between threads and signal handlers whose timeouts hold."""
+"""A queue between threads and signal handlers; a signal does not make its `get` overrun the timeout."""
 
 import threading
 import time

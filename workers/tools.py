@@ -1,4 +1,4 @@
-"""Tools by the names of the reference task queue, for programs that start workers or loops of their own."""
+"""Collect tasks, log, count processors, await a stop signal, by the names of the reference task queue (`alsek`)."""
 
 import logging
 import os

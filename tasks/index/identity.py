@@ -1,4 +1,4 @@
-"""Check whether an index's file was made of the log beside it."""
+"""Check whether the index's file was built from this log, and not from another log that has taken its place."""
 
 from ...journal.fingerprint import fingerprint
 from ...journal.log import Bounds, Log

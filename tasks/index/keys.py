@@ -4,7 +4,7 @@ The key of a UUID is its 16 bytes; that of another id is the id itself, and of a
 successive UUIDs are adjacent, and few pages of the file change at a time. Two ids may share a key (a UUID can be
 written in capitals), so a reader compares the id in the record.
 
-The file holds them, so a change needs another `FORMAT_VERSION`.
+The keys are stored in the index's file, so a change of this module needs another `FORMAT_VERSION`.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Find the events of one task, or of sessions, in a long stretch that the index does not cover.
 
 The bytes of the records are searched for the task's id and the events of sessions; only matching records are decoded.
-That costs a fraction of indexing all of them, which is left to a thread.
+This search costs a fraction of indexing the stretch; a background thread does the indexing.
 """
 
 from typing import Final, NamedTuple

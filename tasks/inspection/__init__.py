@@ -1,1 +1,1 @@
-"""Answers about tasks: what happened to one, why it waits, what there is."""
+"""Answers for operators: a task's history, why it waits, and the state of queues, workers, schedules and locks."""

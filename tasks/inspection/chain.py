@@ -1,4 +1,4 @@
-"""A chain and what became of its links. Pure: `chain_reading` reads it from the journal."""
+"""A chain: the state of each link, and where the chain stands. Pure: `chain_reading` reads it from the journal."""
 
 from typing import Final, NamedTuple
 

@@ -1,4 +1,4 @@
-"""Say of a schedule by how much it is late. Pure."""
+"""Explain by how much a schedule is late, and what becomes of its ticks. Pure."""
 
 from typing import Final
 

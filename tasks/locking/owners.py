@@ -1,4 +1,4 @@
-"""Make the ids of the owners of locks, which no other process, thread or object has."""
+"""Make the ids of the owners of locks, unique over processes, threads and objects, also after a fork."""
 
 import itertools
 import os

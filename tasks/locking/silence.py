@@ -1,9 +1,9 @@
-"""Observe the silence of the owners of locks: which requests to expire. No clocks of two machines are compared.
+"""Decide which requests of locks to expire, by the silence of their owners. No clocks of two machines are compared.
 
 A request is silent from the moment its last event was seen here. Silence grows from one observation to the next, and
-only if an event has just landed: then its owner could have renewed its lease, too. It grows by the time in between,
-at most by `LOCK_SILENCE_STEP_FRACTION` of the lease. So a journal that is away expires no owner, and after it has come
-back a living owner has time to renew its lease.
+only if an event has just landed: then its owner could have renewed its lease, too. Each step is the time since
+the observation before, at most `LOCK_SILENCE_STEP_FRACTION` of the lease. So a journal that is away expires no owner,
+and after it has come back a living owner has time to renew its lease.
 """
 
 import math

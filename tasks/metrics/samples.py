@@ -1,4 +1,4 @@
-"""Read the samples of the metrics off the state of the queue and the counts of a process. Pure: no clock is asked."""
+"""Read the samples of the metrics off the state of the queue and the counts of a process. Pure: it reads no clock."""
 
 import heapq
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Where live tasks were amended last: a part of the state, for the few whose metadata was changed. Pure."""
+"""The offset of the last amendment of each live task that was amended: a part of the state. Pure."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -7,8 +7,8 @@ same append. It carries the token of its predecessor's claim (`after`). The rule
 2. A submission with `after` is accepted only if its id is expected with that token; then it is no longer expected.
    Beyond that the rules of any submission hold: an id that is known is refused.
 
-So a link is submitted if and only if its predecessor has succeeded, once, and by the same claim. The pair of a former
-owner is refused as a whole: its success has no effect, so its link is not expected. Since both events are in one
+So a link is submitted if and only if its predecessor has succeeded, once, and by the same claim. Both events of a
+former owner are refused: its success has no effect, so no link is expected with its token. Since both events are in one
 append, which lands whole or not at all, no link is lost.
 """
 

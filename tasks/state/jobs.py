@@ -1,8 +1,8 @@
-"""The jobs of services: tasks whose queue is that of a service; a part of the state. Pure.
+"""The jobs of services, unfinished and lately finished: a part of the state. Pure.
 
-The fold of the tasks moves them as all others and reports here where a job begins to wait or run, and where it ends. So
-the part knows two things more: which jobs of a service are not finished, in the order of their submission, and which
-ones were finished lately. Both orders follow from the submissions alone, so partitions may be read in any order.
+A job is a task in the queue of a service. The fold moves jobs like all tasks, and tells this part when a job begins to
+wait, gets a note, or ends. From this the part keeps two lists for each service: its unfinished jobs, and those of its
+finished jobs that were submitted last. Both are ordered by submission, so partitions may be read in any order.
 """
 
 from bisect import bisect_left, bisect_right, insort

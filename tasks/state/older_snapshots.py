@@ -1,8 +1,8 @@
 """Read snapshots of the task view in older forms, which are needed if retention has removed the history before them.
 
 - The form before this one has the sessions in a field of their own, and no other part.
-- The first form holds each task in full, but of the ended ones only the newest 50,000 of each partition. If there were
-  more, ended tasks are counted only from the time of the oldest of these on.
+- The first form holds each task in full, but only the newest 50,000 ended tasks of each partition. If a partition had
+  more, its ended tasks are counted only from the end of the oldest task of these 50,000 on.
 """
 
 from collections import Counter

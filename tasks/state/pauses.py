@@ -1,6 +1,6 @@
 """The paused queues: a part of the state, partition by partition. Pure.
 
-Claims are accepted all the same: it is the workers that stop claiming once they have read the event.
+The fold still accepts claims of a paused queue: a worker stops claiming once it has read the event of the pause.
 """
 
 from collections.abc import Mapping

@@ -1,9 +1,9 @@
 """The routing key of a task: it names the partition in which the task is decided. Pure.
 
-Tasks that are decided together share a partition, so the partition has to follow from the id of each: the id of a tick
-is `SCHEDULE@TICK`, that of the second link of a chain `ROOT@2`, that of a task which is decided with its lock
-`LOCK@NUMBER`. The routing key is the id without such endings. Any
-other id is its own routing key, also one that contains an "@", such as an address.
+Tasks that are decided together share a partition, so the partition has to follow from the id of each. The task of a
+tick has the id `SCHEDULE@TICK`, the second link of a chain `ROOT@2`, a task that is decided with its lock
+`LOCK@NUMBER`. The routing key is the id without such endings. Any other id is its own routing key, even if it contains
+an "@", as an address does.
 """
 
 import re

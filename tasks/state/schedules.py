@@ -2,7 +2,8 @@
 
 A schedule is a subject of its own: all its events stand in the partition of its name, and their order decides. A tick
 is accepted once, and only behind the last one; the submission that shares its append has an id made of schedule and
-tick. The fold reads no clock: which ticks are due, a process decides that appends conditionally; see `ticks`.
+tick. The fold reads no clock: the process that fires ticks decides which are due, and appends them
+conditionally; see `ticks`.
 """
 
 from collections.abc import Mapping

@@ -1,10 +1,12 @@
 """Which tasks a worker claims, and in which order: fixed when it starts, and written into its `joined` event.
 
-- Queues match by exact name; a list of them is an order of preference, and so are the tasks to which one is narrowed.
+- Queues match by exact name, and their list is an order of preference. A queue may be narrowed to some tasks by name;
+  the list of these names is an order of preference, too.
 - Strict order empties a preferred queue before the next one; fair order serves the queues round-robin, by weight.
 - Ageing lets a waiting task gain one step of priority for each period. All tasks gain at the same pace, so the order of
   two tasks never changes: they compare by the time since when they wait, plus a period for each step of priority. So no
-  clock is needed, and a task is overtaken only by tasks submitted within so many periods after it.
+  clock is needed, and a task is overtaken only by tasks that begin to wait within a bounded time after it: a period
+  for each step of priority between the two.
 """
 
 from typing import Any, Final, Literal

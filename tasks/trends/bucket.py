@@ -1,4 +1,4 @@
-"""What happened in one bucket of time: to the tasks of one queue, and, of all queues, what has a name. Pure."""
+"""What happened in one bucket: counts by queue; failures, slowest runs and expired workers of all queues. Pure."""
 
 from typing import Final
 

@@ -1,6 +1,6 @@
-"""Decode what trends need of events about tasks, beside what the fold needs: how long an attempt ran, and its error.
+"""Decode events about tasks for trends: the fields that the fold needs, how long an attempt ran, and its error.
 
-What the fold does not read stays encoded, so that no event is unreadable here that the fold can read.
+Fields that the fold does not read stay encoded at first, so every event that the fold can read is readable here.
 """
 
 from collections.abc import Sequence

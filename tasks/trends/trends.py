@@ -1,4 +1,4 @@
-"""The trends of a window: a series of buckets for each queue, and what has a name. Pure.
+"""The trends of a window: buckets for each queue, and over all queues failures, slow runs and expired workers. Pure.
 
 Everything is in buckets, and buckets can be added. So two windows that meet are one, a window slides by dropping its
 first buckets, and the trends of all queues are the sum over them.

@@ -1,4 +1,4 @@
-"""Fold events into trends, beside the state of the tasks: it alone decides which events count. Pure.
+"""Fold events into trends and into the state of the tasks, which alone decides which events count. Pure.
 
 The view keeps a `TaskView` up to the same position and gives it every event. An event that the state refuses is no
 start and no end. What a task did before, and since when, is read off the state before the event.

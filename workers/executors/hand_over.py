@@ -1,4 +1,4 @@
-"""The executor that runs nothing: it hands claimed tasks to callers that wait for one, and holds them for these."""
+"""An executor that runs nothing: it hands claimed tasks to waiting callers, and holds each until its claim ends."""
 
 import threading
 from collections import deque

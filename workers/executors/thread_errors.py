@@ -1,4 +1,4 @@
-"""Raise an exception in a thread, and take it back: `PyThreadState_SetAsyncExc`, without what it leaves behind.
+"""Raise an exception in a thread, or take it back, by `PyThreadState_SetAsyncExc`, without slowing the process down.
 
 After an exception was taken back, CPython 3.11 goes on looking for it at each call and jump, in all threads, until
 another one strikes: code runs at half of its speed, and a traced function (a debugger, a coverage tool) never goes on.

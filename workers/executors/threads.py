@@ -1,9 +1,9 @@
 """An executor of threads in the worker's own process.
 
 A timeout raises `Overdue` in the thread, at its next step of Python code. Like `asyncio.CancelledError` that is no
-`Exception`: a task's `finally` and `with` see it, its `except Exception` or `except TimeoutError` does not, nor does
-one in a library it calls. So a task that is tolerant of errors ends all the same, and a library does not mistake it for
-a timeout of its own. `do_retry` and the outcome see it as `TaskTimeoutError`.
+`Exception`: a task's `finally` and `with` see it; an `except Exception` or `except TimeoutError`, of the task or
+of a library it calls, does not. So a task that is tolerant of errors ends all the same, and a library does not mistake
+`Overdue` for a timeout of its own. `do_retry` and the outcome see it as `TaskTimeoutError`.
 
 A timeout cannot stop a call that stays in C (a long computation of a library, a blocking system call without Python in
 between), nor a task that catches `BaseException` and goes on. Such a thread is abandoned after `ABANDON_SECONDS`: the

@@ -1,9 +1,9 @@
 """Append the end of a task and the release of its lock together, under the condition that the claim is current.
 
-A release takes effect whatever becomes of the outcome before it. An append that was long under way could so release the
-lock of a task whose session was expired meanwhile, and which runs again. So the append is conditional: no event of
-the session or of the task may stand behind those that the view has applied. If the log refuses it, the outcome is
-appended alone. A beat in the append stands for the session.
+A release takes effect even if the outcome before it is refused. So an append that was long under way could release the
+lock of a task whose session was expired meanwhile, and which runs again. Therefore the append is conditional: the log
+refuses it if it holds an event of the session or of the task that the view has not applied. Then the outcome is
+appended alone. The append begins with a beat, since only an event of the session can carry the session's condition.
 """
 
 from collections.abc import Sequence

@@ -2,8 +2,8 @@
 
 The failure detector of any machine watches sessions with claims by their silence, but an idle session is silent by
 nature. On its own machine, among processes that share process ids, a worker can check whether the process still exists.
-Sessions of older versions name only their host. If the check is wrong there, a live worker reads its own expiry and
-joins anew; it has lost no claims.
+Sessions of older versions name only their host, which two containers may share. If a live worker is expired by mistake,
+it reads its own expiry and joins anew; it has lost no claims.
 """
 
 import os

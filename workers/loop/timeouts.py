@@ -1,6 +1,6 @@
-"""Compare running tasks with their timeouts, by a timer and not in the turns of the worker loop.
+"""Enforce the timeouts of running tasks, by a timer and not in the turns of the worker loop.
 
-During an outage of the journal a turn of the loop does not end.
+During an outage of the journal a turn of the loop does not end, and timeouts have to hold all the same.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The timetable: when the schedules of a view tick next. It computes with the calendar, and reads no clock.
 
-The next tick of a schedule is computed when the schedule has changed, and then only compared with the time: a thousand
-schedules cost a turn of the loop no more than one, and none costs nothing.
+The next tick of a schedule is computed when the schedule has changed, and then only compared with the time: a turn of
+the loop costs no more with a thousand schedules than with one.
 """
 
 import heapq

@@ -5,9 +5,9 @@ it would be two commits of the worker for each submission, and all three queue f
 the submitter down to a fraction of its rate. So in a stream the worker turns at a pace, and each commit carries all
 that has come and ended since the last one.
 
-1. It is a stream while tasks become ready *as the worker holds claims*, so often that one more is to be expected within
-   a period. A caller that submits a task, waits for its result and submits the next is none, however quick it is: its
-   tasks come when the worker holds nothing.
+1. Tasks are a stream while they become ready *as the worker holds claims*, so often that one more is to be expected
+   within a period. A caller that submits a task, waits for its result and submits the next makes no stream, however
+   quick it is: its tasks come when the worker holds nothing.
 2. A period is `COMMIT_PACE_SECONDS`. Where appends take long, since the disk is slow or many wait for it, it is twice
    as long as an append, so that the worker takes up the journal for half of the time at most. Workers that hold claims
    at the same time share that half: each turns the more rarely, the more of them there are.

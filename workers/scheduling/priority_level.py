@@ -1,4 +1,4 @@
-"""The ready tasks of one level, by the worker whose turn they are. Pure."""
+"""The ready tasks of one level, grouped by whether it is this worker's turn to claim them. Pure."""
 
 from collections import deque
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """Weighted round-robin among queues that are served fairly. Pure.
 
-Each queue in turn yields as many tasks as its weight; one that has none loses its turn, without credit for later.
+Each queue in turn yields as many tasks as its weight; an empty queue loses its turn, without credit for later.
 The number of tasks is fair, not the time they take.
 """
 

@@ -1,1 +1,1 @@
-"""Executors whose tasks run in child processes: this side of the process border, and `inside/`, the other."""
+"""Executors whose tasks run in child processes: the worker's side; `inside/` is the code of the child."""

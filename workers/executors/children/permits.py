@@ -1,8 +1,8 @@
 """Permits to begin jobs: a pipe of job numbers from which both the child and its parent can read.
 
-The kernel delivers each number to one of the two only. So the parent can withdraw, at once and for certain, the jobs
-that the child has not begun, even if the child cannot answer because a task lets no other code run. And the parent sees
-at any time how many numbers are left, and so which jobs were begun.
+The kernel delivers each number to only one of the two processes. So the parent can withdraw, at once and for certain,
+the jobs that the child has not begun, even if the child cannot answer because a task lets no other code run. And the
+parent sees at any time how many numbers are left, and so which jobs were begun.
 """
 
 import array

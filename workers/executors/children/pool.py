@@ -1,8 +1,8 @@
 """The base of the executors with child processes: hands out jobs, takes reports, starts, stops and reaps children.
 
 Children are resident: they import the tasks' modules once, by name, and nothing is pickled by value. If a child dies
-by itself, the tasks that it ran have failed; those that it had not begun go to other children, and so do those that
-wait behind a long task. Children end with their worker, even if that is killed; if a child ends otherwise, the
+by itself, the tasks that it ran have failed; its tasks that had not begun go to other children, and so do tasks that
+wait behind a long one. Children end with their worker, even if the worker is killed; if a child ends otherwise, the
 processes that its tasks have started are killed with it.
 """
 

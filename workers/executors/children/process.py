@@ -1,7 +1,7 @@
 """The parent's side of a child process: start it, send it orders, kill it and collect its exit status.
 
-A child leads its own process group. The processes that its tasks start belong to that, unless they leave it, and are
-killed with it.
+A child leads its own process group. The processes that its tasks start belong to this group, unless they leave it, and
+are killed with the child.
 """
 
 import asyncio

@@ -4,9 +4,9 @@ A group is added when all are full and jobs wait, up to the ceiling; a group tha
 down to the floor.
 
 A timeout raises `Overdue` in the thread, at its next step of Python code. It cannot stop a call that stays in C: after
-`ABANDON_SECONDS` the task has failed, the group takes no new jobs, and is killed, and with it the call, when its other
-threads are done. A call in C that keeps the GIL blocks the whole group: its process is killed after as long again; its
-other tasks are given back without using up an attempt.
+`ABANDON_SECONDS` the task has failed, and the group takes no new jobs; when its other threads are done, the group is
+killed, and the call with it. A call in C that keeps the GIL blocks the whole group: `KILL_SECONDS` after the timeout
+the group's process is killed, and its other tasks are given back without using up an attempt.
 
 If a group dies by itself, all tasks it ran have failed: which of them was the cause cannot be known.
 """

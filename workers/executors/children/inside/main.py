@@ -1,11 +1,11 @@
 """The main program of a child process: imports the tasks' modules by name and runs the assignments of its worker.
 
-It runs one job at a time in its main thread, or several in a group of threads. It ends with its worker, however that
-ends: a reading thread exits the process at the end of the stream, in the middle of a task if need be; on Linux the
-kernel also kills the child with its worker, even if a task does not let that thread run.
+It runs one job at a time in its main thread, or several in a group of threads. It ends with its worker, however the
+worker ends: a reading thread exits the process at the end of the stream, in the middle of a task if need be; on Linux
+the kernel also kills the child with its worker, even if a task does not let that thread run.
 A child is in no terminal's foreground: Ctrl-C does not reach it, and terminal access must not stop it. It ignores
-SIGTERM and SIGINT, which a service manager may send to all processes: its worker answers those. They keep their usual
-effect on the processes that a task has started.
+SIGTERM and SIGINT, which a service manager may send to all processes: only its worker handles them. Both signals keep
+their usual effect on the processes that a task has started.
 """
 
 import contextvars

@@ -1,4 +1,4 @@
-"""Send the reports of a child process to its worker, in batches where that delays none of them for long.
+"""Send the reports of a child process to its worker, in batches as long as batching delays no report for long.
 
 Several reports in one frame are cheaper. But a job that keeps the GIL lets no other code run: reports that wait when it
 begins would arrive after it ends. So reports wait only while all running tasks were brief when they last ran. Before
