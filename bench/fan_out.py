@@ -1,4 +1,4 @@
-"""A live event at many readers of a service, and the memory of each reader, beside a bare Litestar route."""
+"""Delivery of a live event to many readers of a service, and the memory of a reader, beside a bare Litestar route."""
 
 import asyncio
 import time

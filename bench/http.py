@@ -1,7 +1,7 @@
 """The journal over HTTP: appends, replay and a worker, beside the same journal in this process and bare requests.
 
-The service is a process of its own on loopback, over a file, as `journeyman serve` runs it. The bare requests go to a
-Litestar route on the same server that takes and answers as many bytes, by the same client.
+The service is a process of its own on loopback, over a file, as `journeyman serve` runs it. The same client sends the
+bare requests to a Litestar route on the same server, with bodies and answers of the same size.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Workers beside a submitter: whether tasks are done as fast as one process submits them, and claims are lost."""
+"""Workers beside a submitter: whether they finish tasks as fast as it submits them, and how many claims they lose."""
 
 import contextlib
 import time

@@ -1,8 +1,8 @@
 """Idle latency: from submitting one task to holding its result, the worker being another process.
 
-The floor is the sum of what cannot be left out if a submission, a claim and an outcome must each be on the disk: three
-commits and three wake-ups (worker, thread, submitter), by raw apsw and unix datagram sockets, in two processes as well.
-Ours and the floor take turns, one sample each, with a pause before each so that all threads are asleep.
+The floor is the least work that makes a submission, a claim and an outcome durable one by one: three commits and three
+wake-ups (worker, thread, submitter), by raw apsw and unix datagram sockets, in two processes as well. Ours and the
+floor take turns, one sample each, with a pause before each so that all threads are asleep.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Looking tasks up in a long history: status, result and history of any task, and a process that asks for one status.
 
-The floor of a look-up is one by hand: the same key in the same file, by a bare apsw connection.
+The floor is a hand-written look-up: the same key in the same file, by a bare apsw connection.
 """
 
 import random

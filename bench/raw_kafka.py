@@ -1,7 +1,7 @@
 """The Kafka floor: aiokafka, hand-written for one fixed kind of record.
 
-The same durability as the journal's (`acks=all`, idempotent), one partition, the same bytes a record, and nothing else:
-no numbers, no look-ups after a failure, no filter of repeats.
+It has the journal's durability (`acks=all`, idempotent), one partition and the same bytes a record, and nothing else:
+no numbering of events, no look-up after a failed append, no filter of repeated records.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """The embedded floor: SQLite through apsw, hand-written for one fixed kind of row.
 
-The same table, the same pragmas and the same rows as the journal's, and nothing else: no codec, no numbers, no lock
-queue, no notifier.
+It has the journal's table, pragmas and rows, and nothing else: no codec, no numbering of events, no fair queue
+for the write lock, no notifier.
 """
 
 from collections.abc import Sequence

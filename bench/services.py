@@ -1,4 +1,4 @@
-"""Services and jobs: an idle queue asked without pause, and jobs through one listener and through eight."""
+"""Services and jobs of TopChef: requests for an empty queue, and jobs through one listener and through eight."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""`/tracker` of a service with many active requests, and what these and finished jobs take of its memory."""
+"""`/tracker` of a service with many active requests, and the memory for these requests and for finished jobs."""
 
 import urllib.request
 import uuid

@@ -1,4 +1,4 @@
-"""Workers beyond the plain drain: mechanisms, rivals, backlogs, idleness, the death of one."""
+"""Workers beyond the plain drain: mechanisms, rival workers, backlogs, idleness, the death of a worker."""
 
 import asyncio
 import contextlib

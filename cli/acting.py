@@ -1,4 +1,4 @@
-"""`journeyman revoke`: take tasks out of the queue, by their ids or by what they have in common."""
+"""`journeyman revoke`: take tasks out of the queue, chosen by their ids or by a filter."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`journeyman export`: the journal as a file of lines."""
+"""`journeyman export`: write the events of the journal to a file, one JSON object a line."""
 
 import sys
 import time

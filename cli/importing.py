@@ -1,4 +1,4 @@
-"""`journeyman import`: events from a file of lines."""
+"""`journeyman import`: append the events of a file of JSON lines, as `journeyman export` writes it."""
 
 import sys
 from collections.abc import Iterator

@@ -1,7 +1,8 @@
 """Reap orphans where the worker is the first process (pid 1), in a container for example.
 
-The kernel hands every orphan to the first process, and one that is not waited for stays as a zombie. So the worker runs
-in a child, and the first process only forwards signals, reaps the processes that end, and ends with the worker.
+The kernel makes the first process the parent of every orphan, and an orphan that ends stays a zombie until its parent
+waits for it. So the worker runs in a child, and the first process only forwards signals, reaps the processes that end,
+and ends with the worker.
 """
 
 import os

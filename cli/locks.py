@@ -1,4 +1,4 @@
-"""`journeyman lock`: list the locks, show one with its history, and release one whose holder does not."""
+"""`journeyman lock`: list the locks, show one with its history, and release a lock in place of its holder."""
 
 import sys
 import time

@@ -1,7 +1,7 @@
 """`journeyman worker --reload`: run the worker in a child process, and restart it when its packages' files change.
 
-The files' times and sizes are polled. Notifications of the system would come sooner, but not everywhere: files that a
-container or a virtual machine has from its host change without any.
+The parent polls the times and sizes of the files. The system's notifications, such as inotify, would come sooner, but
+are missing where a container or a virtual machine shares the files of its host.
 """
 
 import os

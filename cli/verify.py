@@ -1,4 +1,4 @@
-"""`journeyman verify`: check that a journal is as it was written."""
+"""`journeyman verify`: check the integrity of a journal: its structure, its positions, each record's checksum."""
 
 import datetime as dt
 from typing import Annotated, Final

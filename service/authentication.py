@@ -1,8 +1,8 @@
 """Authenticates each request by its API key, and checks that the key permits what the request asks.
 
 A key comes as `Authorization: Bearer KEY`, or as the password of `Basic`. Each route names its scope in
-`opt={"scope": Scope.READ}`; `None` there makes it public. A service without keys answers only requests addressed to
-this machine, so that a page in a browser here cannot reach it under another name.
+`opt={"scope": Scope.READ}`; `None` there makes it public. A service without keys answers only requests whose `Host` is
+this machine's loopback name or address, so that no web page reaches it by DNS rebinding.
 """
 
 import base64

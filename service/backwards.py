@@ -1,4 +1,4 @@
-"""Reads a log backwards: what matches in each partition, the last one first, window by window."""
+"""Reads a log backwards, window by window, and hands out the matching records of each partition, the last one first."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar

@@ -1,4 +1,4 @@
-"""Runs work that ends when its client disconnects, and answers that are written to the connection piece by piece."""
+"""Cancels work when its client disconnects or the service stops, and lets ASGI applications answer by themselves."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast

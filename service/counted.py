@@ -1,4 +1,4 @@
-"""Counts the tasks by queue in portions, with a pass of the loop between them: a long queue holds up no request."""
+"""Counts the tasks by queue in portions, and yields to the event loop between them: a long queue delays no request."""
 
 import anyio.lowlevel
 

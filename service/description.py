@@ -1,4 +1,4 @@
-"""Completes the description of the routes: each names the problems that it can answer with, and the scope it needs."""
+"""Completes the OpenAPI description of each route with the problems that it can answer with, and the scope it needs."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""The path at which a protocol is mounted."""
+"""Checks the path at which a protocol, such as `/topchef`, is mounted."""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Keeps the state of the moment that was asked about last: a page asks several times for the same one."""
+"""Caches the state of the past moment that was asked for last, since a page sends several requests for one moment."""
 
 import asyncio
 from typing import Generic, NamedTuple, TypeVar

@@ -1,7 +1,7 @@
 """Runs the application: opens its socket, handles signals, and lets requests finish at the end.
 
-At SIGTERM the server stops accepting connections, streams tell their readers to come again, requests have the drain
-time to end, and the process exits with 0.
+At SIGTERM the server stops accepting connections, streams tell their readers to reconnect, requests have the drain time
+to end, and the process exits with 0.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Ends a streamed answer, with a sentence, once the key of its request no longer permits it."""
+"""Ends a streamed answer, with a problem as its last frame, once the key of its request no longer permits it."""
 
 import time
 from collections.abc import Callable

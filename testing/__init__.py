@@ -1,6 +1,6 @@
 """Test tasks without a worker process: the real worker loop on a journal in memory, with a clock that the test moves.
 
-Not to be imported by the product; `journeyman.journal.testing` is something else, the suite that each log passes.
+The product must not import it. `journeyman.journal.testing` is another package: the suite that every log must pass.
 """
 
 from importlib import import_module

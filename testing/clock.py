@@ -1,4 +1,4 @@
-"""A clock that only its owner moves, in place of the module `time` in the rooms that ask for the time."""
+"""A clock that only its owner moves, in place of the module `time` in the modules of tasks and workers."""
 
 import sys
 import time

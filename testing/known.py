@@ -1,4 +1,4 @@
-"""The tasks that a workbench knows: those it was given, and those of the messages that it has seen."""
+"""The tasks that a workbench can run: those that the test gave it, and those of the messages that it has seen."""
 
 import sys
 from collections.abc import Iterable, Iterator

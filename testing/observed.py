@@ -1,4 +1,4 @@
-"""Tasks whose exceptions are kept as objects, for the test that asks what became of them."""
+"""Wraps tasks so that a test receives the exceptions that they raise, as objects."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

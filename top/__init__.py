@@ -1,7 +1,7 @@
 """Request tracking: which HTTP requests a server answers now, and which it has answered, in a journal.
 
 `HTTPTask`, the trackers and their functions have the names of the Top Framework. `TrackASGI`, `TrackWSGI` and
-`gunicorn_hooks` record in one line.
+`gunicorn_hooks` each add the recording to a server in one line.
 """
 
 from typing import TYPE_CHECKING

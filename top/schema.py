@@ -1,4 +1,4 @@
-"""Load and dump tasks as the reference's schemas do."""
+"""Load and dump tasks as the schemas of the Top Framework do."""
 
 import json
 from collections.abc import Collection, Mapping

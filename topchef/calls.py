@@ -1,4 +1,4 @@
-"""The calls of the client: each a rule of the protocol, without input or output."""
+"""The requests of the client, each with the rules by which its answer is read; without I/O."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The errors of the client, by the names of the original, and some that say more."""
+"""The errors of the client: those of the original client by their names, and more specific ones."""
 
 from collections.abc import Sequence
 from typing import Any

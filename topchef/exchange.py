@@ -1,6 +1,6 @@
-"""Calls without input or output: generators that yield requests and pauses, and are sent the answers.
+"""Calls without I/O (sans-I/O): generators that yield requests and pauses, and receive the answers.
 
-A shell, blocking or asynchronous, performs each step. So every rule of the protocol stands once, for both.
+A transport, blocking or asynchronous, performs each step. So every rule of the protocol is written once, for both.
 """
 
 from collections.abc import Awaitable, Callable, Generator, Mapping

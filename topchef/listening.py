@@ -1,8 +1,9 @@
-"""What a listener does, as calls: it takes a job, has it run, and reports it; without input or output.
+"""What a listener does, as calls without I/O: it takes a job, has it run, and reports the result.
 
-At a server with claims (ours) a job is claimed with a token, which each report carries: what another listener holds
-meanwhile is refused there, so results never land on another job, nor twice. At an original the job at the head of the
-queue is marked as WORKING; it has no claims, so one service should have one listener there.
+A server with claims (ours) gives each claim of a job a fencing token, which each report carries: the server refuses a
+report on a job that another listener has claimed since, so no result is stored twice or for another job. An original
+server has no claims: the listener marks the job at the head of the queue as WORKING, so one service should have one
+listener there.
 """
 
 import asyncio

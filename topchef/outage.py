@@ -1,4 +1,4 @@
-"""Whether the server of a listener is away at present, so that an outage is logged once and not with each attempt."""
+"""Remembers whether a listener's server is unreachable, so that an outage is logged once and not with each attempt."""
 
 import threading
 

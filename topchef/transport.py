@@ -1,4 +1,4 @@
-"""The shells of calls: they send requests to one server by an HTTP library, blocking or asynchronous."""
+"""The transports of calls: they send requests to one server by an HTTP library, blocking or asynchronous."""
 
 import asyncio
 import inspect

@@ -1,4 +1,4 @@
-"""Validators: whether a JSON object fits a JSON schema, asked of the server or of an object that the caller gives."""
+"""Validators: check a JSON object against a JSON schema, by the server or by an object that the caller passes."""
 
 from abc import ABC, abstractmethod
 from typing import Any

@@ -1,4 +1,4 @@
-"""The terminal screen: it turns keys into questions, and frames into what is seen."""
+"""The terminal screen, a Textual app: it turns keys into questions, and draws the frames that answer them."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Follow the journal: the state as it is, from the moment on at which the screen first asks for it."""
+"""Follow the journal, once the screen first asks for the present, and answer from the current state."""
 
 import asyncio
 import contextlib

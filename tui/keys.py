@@ -1,4 +1,4 @@
-"""The keys of the screen: what each does, and what is said of them."""
+"""The keys of the screen: their bindings, and the help texts about them."""
 
 from typing import Final
 

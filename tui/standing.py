@@ -1,4 +1,4 @@
-"""Where the screen stands: the state, the last hour and the newest events, read up to a moment, or followed."""
+"""The standing of the screen: the state, the last hour and the newest events, as of a moment or kept current."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import NamedTuple, cast

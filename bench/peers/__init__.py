@@ -1,1 +1,4 @@
-"""A stream of tasks submitted one by one, by other task queues, which run in an environment of their own."""
+"""Other task queues (Huey, SAQ) under the load of `bench.stream`: tasks submitted one by one.
+
+The peers run in a virtual environment of their own.
+"""

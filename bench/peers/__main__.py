@@ -1,6 +1,6 @@
 """The command: ``python -m bench.peers [--tasks N] [--rounds N] [--fsync]``.
 
-The same stream by Journeyman on a file and by Huey and SAQ on Redis, in turns: one program submits no-op tasks one by
+Journeyman on a file, and Huey and SAQ on Redis, take the same load in turns: one program submits no-op tasks one by
 one, first alone, then with one idle worker beside it. The peers are installed from the package index into `build/`.
 """
 

@@ -1,4 +1,4 @@
-"""Shared by the sides of a peer: their reports to the process that started them. Standard library only."""
+"""Reports the measurements of a peer to the process that started it; shared by all peers. Standard library only."""
 
 import json
 import resource

@@ -1,4 +1,4 @@
-"""A Redis server of its own for one run, on loopback, with nothing kept."""
+"""Starts a Redis server for one run, on loopback, and deletes its data afterwards."""
 
 import contextlib
 import shutil

@@ -1,4 +1,4 @@
-"""What a report contains: the answer with the trends, and where they come from."""
+"""The content of a report: the trends of its window, the URL of the journal, and where its history begins."""
 
 from typing import Final, NamedTuple
 

@@ -1,6 +1,6 @@
-"""The report as one HTML file: charts and tables, without script and without anything to load. Pure, but for its style.
+"""The report as one HTML file: charts and tables, without scripts or external files. Pure, but for reading its style.
 
-Every text from the journal is escaped. The file says itself that nothing may be loaded or run.
+Every text from the journal is escaped, and the file's Content-Security-Policy forbids browsers to load or run anything.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Confirm what cannot be undone, and record the operator and the reason."""
+"""Ask for confirmation before an act that cannot be undone, and find the operator and the reason to record."""
 
 import getpass
 import os

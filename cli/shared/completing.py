@@ -1,7 +1,7 @@
-"""Completions for the shell that need the journal: ids of tasks and dead letters, names of queues.
+"""Shell completions that need the journal: ids of tasks and dead letters, names of queues.
 
-A shell waits for them while its user types. So they come from the state alone, within `COMPLETION_SECONDS_MAX`, and
-where the journal cannot be read there are none: no message, no traceback, no journal created.
+The user waits for them while typing. So they come from the state alone, within `COMPLETION_SECONDS_MAX`; where the
+journal cannot be read there are none: no message, no traceback, no journal created.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Files of lines: plain, packed (`.gz`), or `-` for standard input and output."""
+"""Read and write files line by line: plain, compressed (`.gz`), or `-` for standard input and output."""
 
 import gzip
 import os

@@ -1,4 +1,4 @@
-"""Parse moments of the command line, as consumers take them; raise `BadInput` for invalid ones."""
+"""Parse moments of the command line, in the consumers' formats; raise `BadInput` for invalid ones."""
 
 from ...consumers import moments
 from ...tasks.inspection.wording import span

@@ -1,4 +1,4 @@
-"""Tables on the screen: without lines, and cut only where a column may give way."""
+"""Tables on the screen: without borders, and fitted to its width by cutting the columns that matter least first."""
 
 from collections.abc import Sequence
 from typing import Final

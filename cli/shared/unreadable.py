@@ -1,4 +1,4 @@
-"""Report how many records a command has passed over, since they are no events."""
+"""Report how many records of the journal a command has skipped because they are no events."""
 
 import sys
 

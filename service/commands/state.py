@@ -1,8 +1,8 @@
 """The commands as a fold of their events: the act, its caller, how far it has come, how it ended. Pure.
 
-A command is its events: `command.started`, `command.progressed` every few seconds while it runs, `command.stopping`
-once a caller asks to stop it, and `command.ended`. One that runs and has written nothing for a while was abandoned: the
-process that ran it is gone, and the last event says how far it came.
+The events of a command are `command.started`, `command.progressed` every few seconds while it runs, `command.stopping`
+once a caller asks to stop it, and `command.ended`. A command without an end that has been silent for a while counts as
+abandoned: the process that ran it is gone, and its last event says how far it came.
 """
 
 from collections import OrderedDict

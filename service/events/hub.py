@@ -1,4 +1,4 @@
-"""What all readers of events share: the channels of live events, and the end of the service."""
+"""Holds what all readers of events share: the channels of live events, and the signal that the service stops."""
 
 import time
 from collections.abc import AsyncIterator

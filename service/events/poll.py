@@ -1,4 +1,4 @@
-"""One answer with the next events, for which the request may wait."""
+"""Answers a long poll: one answer with the next events, after waiting for them up to a time that the request names."""
 
 import time
 from typing import Final

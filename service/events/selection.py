@@ -1,4 +1,4 @@
-"""Which events a request asks for; the options and their meaning are those of the journal's consumers."""
+"""Parses the parameters that select events; they have the names and the meaning of the consumers' options."""
 
 import time
 from collections.abc import Sequence

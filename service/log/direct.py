@@ -1,7 +1,8 @@
-"""Takes usual appends past the framework, whose way of a request costs as much as a small append.
+"""Handles ordinary appends before they reach Litestar, whose handling of a request costs as much as a small append.
 
-Such a request is authenticated, limited, counted and refused as all others. One that is unusual in any way takes the
-way of the others, to the route `append_to_log`, which also describes both.
+Such a request is authenticated, limited, counted and refused like any other. A request that is out of the ordinary, by
+its size or its `Origin` for example, goes through Litestar to the route `append_to_log`, whose OpenAPI description
+covers both.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

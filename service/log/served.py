@@ -1,4 +1,4 @@
-"""The log that a service serves, and what its routes share."""
+"""Holds the log that a service serves to remote programs, with its identity, for the routes under `/log`."""
 
 import logging
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Sends the records behind a cursor to a remote reader, as they arrive.
 
-History of a file is read as text and passed on as it is; from there on the readers of a service share one tail. No
-record is decoded.
+The history of a SQLite file is sent as the text that the file holds, and no record is decoded; for live records all
+readers of a service share one tail.
 """
 
 import time

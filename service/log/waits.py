@@ -1,4 +1,4 @@
-"""The waits of all tails of a service, which end when it stops."""
+"""Ends the waits of all tails when the service stops."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Collect the samples of a scrape: of the journal by the replica, and of this process by its counts."""
+"""Collects the samples of a scrape: those of the journal from the replica, those of this process from its counters."""
 
 import time
 from collections.abc import Iterator

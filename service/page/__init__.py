@@ -1,1 +1,1 @@
-"""The page on which people look at the queue: static files, which no step builds; only comments are left out."""
+"""The page on which people look at the queue: static files without a build step, sent without their comments."""

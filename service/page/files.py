@@ -1,7 +1,7 @@
 """Reads the files of the page once, and makes the answers that send them.
 
-The files stand under a name made of the digest of all of them, `page/DIGEST/main.js`: a browser may keep them for ever,
-and never mixes those of two versions. All their addresses are relative, so the page works under any path.
+The address of a file contains the digest of all files, `page/DIGEST/main.js`: a browser may cache a file for ever, and
+never mixes files of two versions. All addresses are relative, so the page works under any path.
 """
 
 import gzip

@@ -1,4 +1,4 @@
-"""Expires the sessions of workers that have failed, so that remote workers need no other worker beside them.
+"""Expires the sessions of workers that have failed, so that remote workers need no `journeyman worker` beside them.
 
 The rules are those of every worker; see `tasks/failure_detector.py`. The service has no session of its own, so its
 beats, which prove that the journal works, are refused by the fold and change nothing.

@@ -1,4 +1,4 @@
-"""Counts the tasks that match a filter, by state: what the view holds at once, what has ended by reading the log."""
+"""Counts the tasks that match a filter, by state: live tasks and dead letters in the view, ended tasks in the log."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Filters for tasks: by what the state of the queue holds of them, and by what only their submissions say. Pure."""
+"""Filters for tasks: by fields that the state of the queue holds, and by fields that only submissions hold. Pure."""
 
 from typing import Any, Final, NamedTuple
 

@@ -1,8 +1,8 @@
 """Lists tasks, the newest submission first: from the state, or from the submissions in the log.
 
-The state of the queue holds the tasks that wait or run, and the dead letters. Those that have ended are found in the
-log, which is read backwards from its end; a page reads a bounded number of events, so it may have fewer tasks
-than were asked for, or none, although there is a next page.
+The state of the queue holds the tasks that wait or run, and the dead letters. Tasks that have ended are found in the
+log, which is read backwards from its end. A page reads a bounded number of events, so it may have fewer tasks than the
+caller asked for, or none, although there is a next page.
 """
 
 import heapq

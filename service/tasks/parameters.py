@@ -1,4 +1,4 @@
-"""The parameters that the requests about tasks and queues share, and what is made of them."""
+"""Declares the parameters that requests about tasks and queues share, and converts them."""
 
 import time
 from collections.abc import Mapping

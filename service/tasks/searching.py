@@ -1,4 +1,4 @@
-"""GET /search : what a text leads to, a task by its id or the end of it, a queue, a worker, or a task's name."""
+"""GET /search : find a task by its id or the end of it, and queues, workers and task names that contain a text."""
 
 from collections.abc import Iterator
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Keeps the list of the queues for many requests, since making it visits each live task."""
+"""Caches the encoded list of the queues for many requests, since computing it visits each live task."""
 
 import time
 from typing import NamedTuple

@@ -1,1 +1,1 @@
-"""Services and jobs in the dialects of TopChef: `/topchef`. A service is a subject, a job a task of its queue."""
+"""Services and jobs in the dialects of TopChef, at `/topchef`; a job is a task in its service's queue."""

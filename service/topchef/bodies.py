@@ -1,4 +1,4 @@
-"""The bodies of requests: decoded strictly as JSON, leniently in what they have beside the fields that are needed."""
+"""The bodies of requests: the JSON and the needed fields are checked strictly, unknown fields are ignored."""
 
 from typing import Annotated, Any, TypeVar
 

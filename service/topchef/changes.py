@@ -1,6 +1,6 @@
-"""Changes of jobs, as listeners report them: WORKING claims, COMPLETED and ERROR end, REGISTERED gives back.
+"""Applies the changes of jobs that listeners report: WORKING claims, COMPLETED and ERROR end, REGISTERED gives back.
 
-The log decides: a claim names the session, an outcome the token of the claim, and what comes too late is refused.
+The log decides: a claim names the session, an outcome the token of its claim; a report that comes too late is refused.
 """
 
 from typing import Any, Final

@@ -1,9 +1,10 @@
-"""How deep a value may be for a schema, so that checking it does not take time without bounds. Pure.
+"""Limits how deeply nested a value may be for a schema, so that the time to validate it stays bounded. Pure.
 
-A checker follows every way through a schema: references that stand twice in one `anyOf` double its work, and again at
-each reference behind them, or at each level of the value if the schema refers to itself. So the ways are counted before
-a schema is used, as a function of the depth of the value. Where they exceed `TOPCHEF_SCHEMA_WAYS_TOLD_MAX`, an answer
-only says that a value does not fit; where they exceed `TOPCHEF_SCHEMA_WAYS_MAX`, it is refused, or the schema is.
+A validator follows every path through a schema, and paths multiply: two references in one `anyOf` double the work, and
+double it again at each reference behind them, or at each level of the value if the schema is recursive. So the paths
+are counted before a schema is used, as a function of the value's depth. Above `TOPCHEF_SCHEMA_WAYS_TOLD_MAX` paths, an
+answer says only that a value does not fit, without the violations; above `TOPCHEF_SCHEMA_WAYS_MAX`, the value is
+refused, or the schema itself.
 """
 
 from collections import defaultdict

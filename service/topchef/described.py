@@ -1,4 +1,4 @@
-"""How the routes are described: the bodies that they read themselves, and the form of their errors."""
+"""Describes the routes for OpenAPI: the bodies that they read themselves, and the form of their errors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

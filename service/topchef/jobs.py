@@ -1,4 +1,4 @@
-"""Jobs as they are told: their state from the view, their parameters and results from the log."""
+"""Reads jobs for answers: their state from the view, their parameters and results from the log."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,8 +1,9 @@
 """The sessions of listeners, in which they hold jobs: by the rules of remote workers.
 
-A listener that names itself has a session of its own. For one that does not, the original client, the service has a
-session, which holds the jobs that such a listener says it works on; each of its requests about the service is a sign of
-life. Which session is whose stands in the log, as its queue and its host, so any process of the service finds it.
+A listener that sends an id has a session of its own. The original client sends none; for such listeners the service in
+question has one session, which holds the jobs that they report as WORKING, and each of their requests about that
+service is a sign of life. The session's queue and host in the log say whose it is, so any process of the service
+finds it.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""The routes that check an object against a schema, and echo."""
+"""The routes that check an object against a schema, and a route that echoes its request."""
 
 from typing import Any, Final
 

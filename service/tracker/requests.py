@@ -1,4 +1,4 @@
-"""The requests of the journal, kept current from the first time a caller asks for them."""
+"""Keeps the tracked requests and the tasks that ended last, both current from the first time a caller asks."""
 
 from collections import deque
 from contextlib import suppress

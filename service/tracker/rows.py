@@ -1,8 +1,9 @@
 """Makes rows that every viewer can render, whatever the events of requests contain. Pure.
 
-Viewers of the Top Framework end at the first row that they cannot render: an active task without a start, a header that
-stands there twice, a status or length that is no number, a time that is no text, and text with `[`, which they take for
-markup. So each field is made what they expect or left out; brackets are percent-encoded in paths and escaped elsewhere.
+Viewers of the Top Framework crash at the first row that they cannot render: an active task without a start, a repeated
+header, a status or length that is no number, a time that is no text, and text with `[`, which they take for markup. So
+each field is converted to the form that they expect, or left out; brackets are percent-encoded in paths and escaped
+elsewhere.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,1 +1,1 @@
-"""The lists of the screen, one for each tab: the rows that are shown, out of all there are."""
+"""The lists of the screen, one for each tab: each returns the visible rows and the number of all rows."""

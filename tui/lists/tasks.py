@@ -1,7 +1,6 @@
 """The list of the tasks that wait or run. Pure.
 
-In the order of the log, without a filter, only the rows that are seen are touched. By another column, or with a filter,
-each task is looked at.
+In the order of the log and without a filter, only the visible rows are read; otherwise every task.
 """
 
 from collections.abc import Callable
