@@ -40,6 +40,10 @@ def _scrape(address: str) -> list[Family]:
         return list(text_string_to_metric_families(answer.read().decode()))
 
 
+def _values(families: list[Family]) -> dict[tuple[str, ...], float]:
+    return {(s.name.removeprefix("journeyman_"), *s.labels.values()): s.value for f in families for s in f.samples}
+
+
 def _address(worker: "subprocess.Popen[str]") -> str:
     assert worker.stderr is not None
     found = re.search(r"http://\S+", worker.stderr.readline())
@@ -148,11 +152,13 @@ def test_worker_exports_its_part_of_the_metrics_table(start: Start, url: str) ->
             broker.submit(message)
             tracker.wait_for(message, jm.TERMINAL_TASK_STATUSES, timeout=60)
     wait_until(lambda: _ask(address)[0] == 200, "the worker is well")
+    # The journal tells of an outcome before its worker has counted it.
+    wait_until(lambda: _values(_scrape(address)).get(("outcomes_total", "failed")) == 1, "its last outcome to count")
     families = _scrape(address)
     expected = {metric.name for metric in METRICS if metric.exporter in (Exporter.WORKER, Exporter.BOTH)}
     exported = {f"{each.name}_total" if each.type == "counter" else each.name for each in families}
     assert exported == expected | set(PROCESS_METRICS)
-    values = {(s.name.removeprefix("journeyman_"), *s.labels.values()): s.value for f in families for s in f.samples}
+    values = _values(families)
     assert values["claims_total",] == 3
     assert values["outcomes_total", "succeeded"] == values["outcomes_total", "failed"] == 1
     assert values["retries_total",] == values["worker_healthy",] == 1
