@@ -90,8 +90,12 @@ class _Supervised:
             self._process = subprocess.Popen(self._command)
 
     def end(self) -> int:
-        """Wait for the worker to end; return its exit status."""
-        return self._process.wait() if self._process is not None else 0
+        """Wait for the worker to end; return its exit status.
+
+        A worker that was still starting is killed by the forwarded signal: it has ended as it was told to, with 0.
+        """
+        status = self._process.wait() if self._process is not None else 0
+        return 0 if self.stopping and -status in self._before else status
 
 
 def _roots(packages: Sequence[str]) -> list[Path]:

@@ -87,6 +87,15 @@ def test_reloading_worker_runs_the_new_code_after_a_change(start: Start, shop: P
     assert worker.wait(timeout=60) == 0
 
 
+def test_reloading_worker_stopped_while_it_starts_ends_well(start: Start, shop: Path, url: str) -> None:
+    (shop / "slow").mkdir()
+    (shop / "slow" / "__init__.py").write_text("print('it starts', flush=True)\nimport time\ntime.sleep(60)\n")
+    worker = start("worker", "slow", "--reload", "--journal", url, PYTHONDONTWRITEBYTECODE="1")
+    line_with(worker, "it starts")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=60) == 0
+
+
 @pytest.mark.parametrize("change", ["written", "added", "removed"])
 def test_stamps_differ_after_any_change_of_python_files(tmp_path: Path, change: str) -> None:
     package = tmp_path / "package"

@@ -48,6 +48,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[jm.ResultStore]:
     broker.bind(url)
     with working(TASKS, url, jm.Settings(processes=1)):
         yield jm.ResultStore(broker.journal)
+    broker.journal.close()
 
 
 def contexts(message: jm.Message) -> dict[str, dict[str, Any]]:
