@@ -34,6 +34,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[jm.ResultStore]:
     broker.bind(url)
     with working(TASKS, url, jm.Settings(processes=1)):
         yield jm.ResultStore(broker.journal, serializer=jm.BinarySerializer)
+    broker.journal.close()
 
 
 def events_of(message: jm.Message) -> list[jm.Event]:
