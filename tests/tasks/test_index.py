@@ -23,7 +23,7 @@ from journeyman.journal.runtime.blocking import run
 from journeyman.tasks.index import index as index_module
 from journeyman.tasks.index.index import TaskIndex, task_index
 from journeyman.tasks.index.keys import key_of
-from journeyman.tasks.index.search import Searched, search, search_sessions
+from journeyman.tasks.index.search import Searched, search
 from journeyman.tasks.index.store import Store
 from journeyman.tasks.index.trace import Trace, read_trace
 from journeyman.tasks.limits import INDEX_SEARCH_EVENTS
@@ -106,21 +106,30 @@ def test_trace_equals_the_fold_of_the_whole_log(
                     assert state_of(trace_of(reader, task).task) == state_of(view.find(task)), (end, task)
 
 
+def searching_index(
+    journal: jm.Journal, path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> tuple[TaskIndex, list[Searched | None]]:
+    """An index that searches every event behind its file by that function and fills nothing; and what it has found."""
+    found: list[Searched | None] = []
+    searched = getattr(index_module, name)
+
+    async def noted(*arguments: Any) -> Searched | None:
+        found.append(await searched(*arguments))
+        return found[-1]
+
+    monkeypatch.setattr(index_module, "INDEX_SEARCH_EVENTS", 0)
+    monkeypatch.setattr(index_module, name, noted)
+    index = TaskIndex(journal.asynchronous, Store(f"{path}-index"))
+    monkeypatch.setattr(index, "_background", SimpleNamespace(begin=lambda **_: None))
+    return index, found
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_search_result_equals_the_fold_of_the_whole_log(
     journal: jm.Journal, path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = random.Random(seed)
-    monkeypatch.setattr(index_module, "INDEX_SEARCH_EVENTS", 0)
-    found: list[Searched | None] = []
-
-    async def noted(*arguments: Any) -> Searched | None:
-        found.append(await search(*arguments))
-        return found[-1]
-
-    monkeypatch.setattr(index_module, "search", noted)
-    index = TaskIndex(journal.asynchronous, Store(f"{path}-index"))
-    monkeypatch.setattr(index, "_background", SimpleNamespace(begin=lambda **_: None))  # only as far as is said below
+    index, found = searching_index(journal, path, monkeypatch, "search")
     view = RememberingView()
     for end in range(400):
         event = journal.append(*random_event(rng, end))
@@ -139,16 +148,7 @@ def test_searched_sessions_end_where_the_fold_ends_them(
     journal: jm.Journal, path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = random.Random(seed)
-    monkeypatch.setattr(index_module, "INDEX_SEARCH_EVENTS", 0)
-    found: list[Searched | None] = []
-
-    async def noted(*arguments: Any) -> Searched | None:
-        found.append(await search_sessions(*arguments))
-        return found[-1]
-
-    monkeypatch.setattr(index_module, "search_sessions", noted)
-    index = TaskIndex(journal.asynchronous, Store(f"{path}-index"))
-    monkeypatch.setattr(index, "_background", SimpleNamespace(begin=lambda **_: None))
+    index, found = searching_index(journal, path, monkeypatch, "search_sessions")
     view = TaskView()
     ended: dict[str, list[int]] = {worker: [] for worker in WORKERS}
     for end in range(400):
@@ -211,7 +211,7 @@ def test_submitting_program_fills_the_index_in_a_thread(journal: jm.Journal, pat
     wait_until(lambda: store.covered(0).next_offset >= INDEX_SEARCH_EVENTS, "a thread to fill the index")
 
 
-def test_index_that_two_processes_make_at_once_is_one(tmp_path: Path) -> None:
+def test_index_that_two_stores_make_at_once_is_one(tmp_path: Path) -> None:
     for number in range(60):
         stores = [Store(f"{tmp_path}/{number}.db-index") for _ in range(2)]
         at_once = Barrier(2)
