@@ -67,10 +67,13 @@ class Hub:
         """Disconnect the readers that take nothing: what they were sent would wait for ever."""
         while True:
             await anyio.sleep(READER_LOOK_SECONDS)
-            oldest = time.monotonic() - READER_STALL_SECONDS
-            for reader in tuple(self.readers):
-                if reader.taking_since is not None and reader.taking_since < oldest:
-                    reader.disconnect()
+            self._disconnect_stalled(time.monotonic() - READER_STALL_SECONDS)
+
+    def _disconnect_stalled(self, oldest: float) -> None:
+        # A function of its own: a loop's variable in the watch would keep its last reader until the next look.
+        for reader in tuple(self.readers):
+            if reader.taking_since is not None and reader.taking_since < oldest:
+                reader.disconnect()
 
     def known_keys(self) -> KnownKeys:
         """Return the idempotency keys of the log; the first call begins to follow it."""

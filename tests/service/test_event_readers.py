@@ -53,6 +53,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Runni
     """A service, and a journal behind it, of the test's own; a reader may take nothing as long as the test needs."""
     monkeypatch.setattr(server, "READER_STALL_SECONDS", 3_600.0)
     monkeypatch.setattr(hub, "READER_STALL_SECONDS", 3_600.0)
+    monkeypatch.setattr(hub, "READER_LOOK_SECONDS", 0.01)  # the watch for stalls must not keep a reader either
     url = f"sqlite:///{tmp_path}/own.db"
     with running_service(url, Settings(port=0)) as made, Journal(url) as behind:
         yield made, behind
