@@ -51,6 +51,11 @@ class DemoView(View):
         """The tasks that more than one worker has owned."""
         return [task for task, owners in self.owners.items() if len(set(owners)) > 1]
 
+    @property
+    def takeovers(self) -> int:
+        """How often a task went to another worker: more than once if that one was cut off for its lease, too."""
+        return sum(len(set(owners)) - 1 for owners in self.owners.values())
+
     def held(self, worker: str) -> int:
         """How many tasks a worker holds."""
         return sum(len(session.claims) for session in self.tasks.all_sessions() if session.worker == worker)

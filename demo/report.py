@@ -85,7 +85,7 @@ def _figures(report: Report) -> Table:
     rows: list[tuple[str, str, str]] = [
         ("tasks", f"{len(report.paths):,}", ""),
         ("attempts", f"{view.attempts:,}", "claims accepted and not given back"),
-        ("tasks that changed owner", f"{len(view.changed_owner):,}", "taken over from the worker that was killed"),
+        ("takeovers", f"{view.takeovers:,}", "of tasks whose worker was killed, or silent for its lease"),
         ("refused late outcomes", f"{view.refused_outcomes:,}", "of workers that had lost the task by then"),
         ("refused claims", f"{view.refused_claims:,}", "another worker's came first in the journal"),
         ("events", f"{view.events:,}", "since the first submission"),

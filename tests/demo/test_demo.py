@@ -63,8 +63,8 @@ def test_results_all_agree_although_a_worker_was_killed(start: Start, tmp_path: 
     assert out.count("worker.left") == 2, "the consumer hears both remaining workers leave"
     assert "sentinel" in out
     assert _figure("tasks", out) == int(FILES)
-    assert _figure("tasks that changed owner", out) >= 1
-    assert _figure("attempts", out) == int(FILES) + _figure("tasks that changed owner", out)
+    assert _figure("takeovers", out) >= 1
+    assert _figure("attempts", out) == int(FILES) + _figure("takeovers", out)
     assert err == ""
     assert "\x1b" not in out
     _assert_nothing_is_left(tmp_path)
@@ -117,4 +117,4 @@ def test_demo_works_on_kafka(start: Start, kafka_bootstrap: str) -> None:
     out, err = demo.communicate(timeout=TIMEOUT_SECONDS)
     assert demo.returncode == 0, out + err
     assert f"All {FILES} results agree" in out
-    assert _figure("tasks that changed owner", out) >= 1
+    assert _figure("takeovers", out) >= 1

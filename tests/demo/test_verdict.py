@@ -99,6 +99,7 @@ def test_takeover_and_the_late_outcome_are_counted(run: Run) -> None:
     run.finish("task-2", "w1", first, 1)
     run.finish("task-2", "w2", second, 1_709)
     assert run.view.changed_owner == ["task-2"]
+    assert run.view.takeovers == 1
     assert (run.view.refused_claims, run.view.refused_outcomes, run.view.attempts) == (1, 1, 3)
     assert disagreements(PATHS, run.view, FACTS) == []
 
