@@ -111,7 +111,7 @@ def _ended(read: _Full) -> dict[int, EndedTasks]:
 def _task(read: _Task, kind_of: Callable[[KindKey], TaskKind]) -> TaskState:
     kind = kind_of((read.name, read.queue, read.priority, read.max_retries, read.partition, "", False))
     if read.changed == read.submitted and not read.refused:
-        return TaskState(read.id, kind, read.submitted, read.submitted_at, read.due or 0.0, UNTOUCHED)
+        return TaskState(read.id, kind, read.submitted, read.submitted_at, read.due, UNTOUCHED)
     run = RunState(
         read.state,
         read.changed,
@@ -124,7 +124,7 @@ def _task(read: _Task, kind_of: Callable[[KindKey], TaskKind]) -> TaskState:
         read.expiries,
         read.suspect,
     )
-    return TaskState(read.id, kind, read.submitted, read.submitted_at, read.due or 0.0, run)
+    return TaskState(read.id, kind, read.submitted, read.submitted_at, read.due, run)
 
 
 def _known_since(tasks: Iterable[_Task], kept: int) -> float:
