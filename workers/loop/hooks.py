@@ -156,9 +156,11 @@ def _facts(outcome: Outcome) -> _Said:
 def _result(task: Task[Any, Any], outcome: Outcome) -> Any:
     """Return the result as it is read from the journal; None if the run has not succeeded."""
     facts = _facts(outcome)
-    if outcome.name != names.SUCCEEDED or not facts.serializer or task.serializer is None:
-        return facts.result
-    plain = facts.result if task.serializer.is_json else facts.encoded
+    plain = msgspec.json.decode(outcome.large) if outcome.large else facts.result
+    if not facts.serializer or task.serializer is None:
+        return plain
+    if not outcome.large and not task.serializer.is_json:
+        plain = facts.encoded
     return read_back(task.serializer, plain, f"the result of {task.name}")
 
 

@@ -77,7 +77,7 @@ class WorkerLoop:
         lease_seconds = self.settings.lease_seconds
         self._detector = FailureDetector(lease_seconds)
         self._reader = JournalReader(self.view, self._detector, lease_seconds)
-        hooks, counts = OutcomeHooks(tasks), self.counts
+        hooks, counts = OutcomeHooks(self._known.by_name), self.counts
         self._appending = Appender(journal, self._reader, self.view, self._detector, lease_seconds, counts, hooks)
         self._submissions = Submissions(self._reader, self.view)
         self._index = IndexKeeper(journal, lambda: self._reader.position)
