@@ -29,6 +29,7 @@ _SCHEDULING: Final = (
     "workers/test_paused_queues.py", "workers/test_suspects.py",
 )  # fmt: skip
 _LOOP: Final = (
+    "workers/test_appender.py", "workers/test_hook_calls.py", "workers/test_stopping.py",
     "workers/test_lane.py", "workers/test_dead_processes.py", "workers/test_submissions.py", "workers/test_indexing.py",
     "workers/test_loop.py", "workers/test_loop_edges.py", "workers/test_loop_snapshots.py", "workers/test_streams.py",
     "workers/test_leaving.py", "workers/test_firing.py", "workers/test_hooks.py", "workers/test_amended.py",

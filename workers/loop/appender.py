@@ -18,7 +18,6 @@ from ...tasks.limits import LEASE_RENEWAL_FRACTION
 from ...tasks.linked_lock import LockLink, release_link
 from ...tasks.state import names
 from ...tasks.state.routing import LINKED_MARK
-from ...tasks.state.state import TaskState
 from ...tasks.state.transitions import State
 from ...tasks.state.view import TaskView, Verdict
 from ..executors.pipeline import Outcome
@@ -164,8 +163,6 @@ class Appender:
 
     async def _calls_hooks(self, partition: int, revocation: int) -> bool:
         """Return whether the revocation at that offset has hooks called; `Broker.remove` appends one that has not."""
-        if revocation < 0:  # the view has forgotten it
-            return True
         try:
             row = (await rows_at(await self._journal.open(), partition, [revocation])).get(revocation)
         except JournalError:  # the journal is away: the hook is called rather than left out
@@ -196,14 +193,15 @@ class Appender:
                 if notes_successes:
                     self._note_success(entry)
             elif name in names.OUTCOMES:
-                self._count(name, partition, entry, accepted=accepted)
+                self._count(partition, entry, accepted=accepted)
             elif isinstance(entry.command, Beat) and entry.command.probe:
                 self._detector.probed(partition)
         self._reader.skip(partition, applied)
 
     def _note_success(self, entry: WorkerDraft) -> None:
         logger.debug("task %s has succeeded", entry.fact.task)
-        if self._hooks is not None and entry.outcome is not None:
+        if self._hooks is not None:
+            assert entry.outcome is not None, "the outcomes of a worker are those of its jobs"
             self._hooks.ended(entry.outcome)
 
     def _was_accepted(self, partition: int, entry: WorkerDraft, offset: int) -> bool:
@@ -221,31 +219,31 @@ class Appender:
         """
         return (accepted or link.token >= 0) and self._view.state_of(partition, entry.fact.task) in _ENDED
 
-    def _count(self, name: str, partition: int, entry: WorkerDraft, *, accepted: bool) -> None:
-        counts, task_id = self._counts, entry.fact.task
-        task = self._view.find(task_id)
-        if accepted and self._hooks is not None and entry.outcome is not None:
-            self._hooks.ended(entry.outcome)
+    def _count(self, partition: int, entry: WorkerDraft, *, accepted: bool) -> None:
+        """Count an outcome, log a failure, and have the hook called; see `_note_success` for the most frequent one."""
+        outcome, counts = entry.outcome, self._counts
+        assert outcome is not None, "the outcomes of a worker are those of its jobs"
         if not accepted:
             counts.refused += 1
-            if self._view.state_of(partition, task_id) is State.REVOKED:
-                logger.info("what came of task %s after it was revoked is not recorded", task_id)
-                if self._hooks is not None and entry.outcome is not None:
-                    self._revoked.append((entry.outcome, partition, self._view.last_change(partition, task_id)))
-            else:
-                logger.warning("%s of task %s was refused: this worker had lost its claim", name, task_id)
-        elif name == names.RETRIED:
+            self._note_refusal(partition, outcome)
+            return
+        if self._hooks is not None:
+            self._hooks.ended(outcome)
+        attempts = outcome.job.prior_attempts + 1  # the task may have made others since
+        if outcome.name == names.RETRIED:
             counts.retried += 1
-            if task is not None:
-                self.failures.retried(task, _attempts(task, entry), entry.draft.context)
-        elif name == names.FAILED:
+            self.failures.retried(outcome.job.state, attempts, entry.draft.context)
+        elif outcome.name == names.FAILED:
             counts.failed += 1
-            if task is not None:
-                self.failures.failed(task, _attempts(task, entry), entry.draft.context)
+            self.failures.failed(outcome.job.state, attempts, entry.draft.context)
         else:
             counts.interrupted += 1
 
-
-def _attempts(task: TaskState, entry: WorkerDraft) -> int:
-    """Return how many attempts had been made when this outcome was reached; the task may run again by now."""
-    return task.attempts if entry.outcome is None else entry.outcome.job.prior_attempts + 1
+    def _note_refusal(self, partition: int, outcome: Outcome) -> None:
+        task_id = outcome.job.state.id
+        if self._view.state_of(partition, task_id) is not State.REVOKED:
+            logger.warning("%s of task %s was refused: this worker had lost its claim", outcome.name, task_id)
+            return
+        logger.info("what came of task %s after it was revoked is not recorded", task_id)
+        if self._hooks is not None:
+            self._revoked.append((outcome, partition, self._view.last_change(partition, task_id)))

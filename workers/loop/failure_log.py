@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-from ...tasks.state.state import TaskState
+from ..executors.pipeline import ClaimedTask
 from ..limits import FAILURE_CHARS_MAX, FAILURE_LINES_MAX, FAILURE_LINES_SECONDS
 
 logger = logging.getLogger("journeyman.worker")
@@ -26,11 +26,11 @@ class FailureLog:
         )
         self._retried = _Lines("has failed and is tried again", "have failed and are tried again")
 
-    def failed(self, task: TaskState, attempts: int, context: bytes) -> None:
+    def failed(self, task: ClaimedTask, attempts: int, context: bytes) -> None:
         """Log a task that has failed for good after so many attempts; `context` is that of the event."""
         self._failed.log(task, attempts, context)
 
-    def retried(self, task: TaskState, attempts: int, context: bytes) -> None:
+    def retried(self, task: ClaimedTask, attempts: int, context: bytes) -> None:
         """Log a task that has failed after so many attempts and will be tried again."""
         self._retried.log(task, attempts, context)
 
@@ -59,7 +59,7 @@ class _Lines:
     def due(self) -> float | None:
         return self._until if self._left_out else None
 
-    def log(self, task: TaskState, attempts: int, context: bytes) -> None:
+    def log(self, task: ClaimedTask, attempts: int, context: bytes) -> None:
         now = time.monotonic()
         self.sum_up(now)
         if now >= self._until:
@@ -78,7 +78,7 @@ class _Lines:
             self._left_out = 0
 
 
-def _warn(line: str, exception: dict[str, str] | None, task: TaskState) -> None:
+def _warn(line: str, exception: dict[str, str] | None, task: ClaimedTask) -> None:
     """Log a line, with the traceback as text: the exception itself may have been raised in another process."""
     if not logger.isEnabledFor(logging.WARNING):
         return

@@ -172,7 +172,7 @@ class WorkerLoop:
     @property
     def _owes(self) -> bool:
         """Whether tasks run, or the journal has to take their outcomes or returns."""
-        return self._started and (self._lanes.busy or self._sessions.claims > 0)
+        return self._lanes.busy or self._sessions.claims > 0
 
     @property
     def patience_seconds(self) -> float:

@@ -1,0 +1,183 @@
+"""How long a worker that is told to stop tries to leave: as long as it owes the journal something, else briefly."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+from journeyman.journal import AsyncJournal
+from journeyman.journal.event import Draft, Event
+from journeyman.journal.memory.log import MemoryLog
+from journeyman.tasks.state import names
+from journeyman.workers import Settings, WorkerLoop
+from journeyman.workers.errors import OutcomesUnwritten
+from journeyman.workers.limits import STOP_IDLE_SECONDS, STOP_UNSTARTED_SECONDS
+from support.shop import Shop, Tasks, named
+from support.waiting import reached
+
+SETTINGS = Settings(coroutines=2, lease_ms=60_000, drain_seconds=40)
+LONG = SETTINGS.drain_seconds + SETTINGS.lease_seconds
+
+
+class Held(MemoryLog):
+    """A log on which the appends that begin with an event named `held` wait until the test lets them land."""
+
+    def __init__(self, shop: Shop, held: str) -> None:
+        super().__init__(shop.store)
+        self.held = held
+        self.waits = False
+        self.landing = asyncio.Event()
+
+    async def append(self, drafts: Sequence[Draft]) -> list[Event]:
+        if drafts[0].name == self.held:
+            self.waits = True
+            await self.landing.wait()
+            self.waits = False
+        return await super().append(drafts)
+
+
+class Works:
+    """Coroutines that run until the test ends them."""
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.over = asyncio.Event()
+
+    async def __call__(self) -> None:
+        self.running += 1
+        await self.over.wait()
+
+
+def work_until(works: Works) -> Tasks:
+    async def work() -> None:
+        await works()
+
+    return named(work=work)
+
+
+@asynccontextmanager
+async def started(shop: Shop, tasks: Tasks, log: MemoryLog | None = None) -> AsyncIterator[WorkerLoop]:
+    """A worker that runs, which need not have joined; it is cancelled if it has not ended."""
+    worker = WorkerLoop(AsyncJournal(log or MemoryLog(shop.store)), tasks, SETTINGS)
+    running = asyncio.ensure_future(worker.run())
+    try:
+        yield worker
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+def patience_of(worker: WorkerLoop) -> float:
+    """Stop it; return how many seconds it will try to leave, to the precision of one call."""
+    before = worker._loop.time()
+    worker.stop()
+    after, until = worker._loop.time(), worker._patience.when()
+    assert until is not None
+    for seconds in (STOP_UNSTARTED_SECONDS, STOP_IDLE_SECONDS, LONG):
+        if before + seconds <= until <= after + seconds:
+            return seconds
+    return until - before
+
+
+@pytest.mark.anyio
+async def test_idle_worker_leaves_within_moments() -> None:
+    async with Shop().worker(work_until(Works()), SETTINGS) as worker:
+        assert patience_of(worker) == STOP_IDLE_SECONDS
+        until = worker._patience.when()
+        worker.stop()
+        assert worker._patience.when() == until, "the second call changes nothing"
+
+
+@pytest.mark.anyio
+async def test_worker_with_a_task_waits_for_drain_and_lease() -> None:
+    shop, works = Shop(), Works()
+    tasks = work_until(works)
+    async with shop.worker(tasks, SETTINGS) as worker:
+        await shop.submit(tasks["work"])
+        await reached(lambda: works.running, "the task to run")
+        assert patience_of(worker) == LONG == worker.patience_seconds
+        works.over.set()
+
+
+@pytest.mark.parametrize(("held", "seconds"), [(names.JOINED, STOP_UNSTARTED_SECONDS), (names.CLAIMED, LONG)])
+@pytest.mark.anyio
+async def test_append_under_way_is_waited_for_once_started(held: str, seconds: float) -> None:
+    shop = Shop()
+    log, tasks = Held(shop, held), work_until(Works())
+    await shop.submit(tasks["work"])
+    async with started(shop, tasks, log) as worker:
+        await reached(lambda: log.waits, "the append to be under way")
+        assert patience_of(worker) == seconds
+
+
+@pytest.mark.anyio
+async def test_task_without_its_claim_is_still_waited_for() -> None:
+    shop, works = Shop(), Works()
+    tasks = work_until(works)
+    async with shop.worker(tasks, Settings(coroutines=1, lease_ms=60_000, drain_seconds=40)) as worker:
+        await shop.submit(tasks["work"])
+        await reached(lambda: works.running, "the task to run")
+        (session,) = shop.view().all_sessions()
+        await shop.say(names.EXPIRED, worker=session.worker, last=session.last, by="another")
+        await reached(lambda: worker._sessions.claims == 0, "its session to have ended")
+        assert patience_of(worker) == LONG
+        works.over.set()
+
+
+@pytest.mark.anyio
+async def test_outcome_that_cannot_be_written_is_an_error() -> None:
+    shop, works = Shop(), Works()
+    log, tasks = Held(shop, names.SUCCEEDED), work_until(works)
+    worker, running = await shop.start(tasks, SETTINGS, log=log)
+    for _ in range(2):
+        await shop.submit(tasks["work"])
+    await reached(lambda: works.running == 2, "the tasks to run")
+    works.over.set()
+    await reached(lambda: log.waits, "an outcome to be under way")
+    worker.stop()
+    worker._patience.reschedule(worker._loop.time())
+    with pytest.raises(OutcomesUnwritten, match="2 outcomes could not be written to the journal, and 0 tasks still"):
+        await running
+    assert worker.gave_up
+
+
+@pytest.mark.parametrize(
+    ("held", "said"), [(names.LEFT, "did not take its last event"), (names.JOINED, "stopped before it was ready")]
+)
+@pytest.mark.anyio
+async def test_worker_that_owes_nothing_leaves_with_a_line(
+    held: str, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop = Shop()
+    log, tasks = Held(shop, held), work_until(Works())
+    async with started(shop, tasks, log) as worker:
+        if held == names.JOINED:
+            await reached(lambda: log.waits, "it to join")
+        else:
+            await reached(lambda: worker._started, "it to have joined")
+        worker.stop()
+        if held == names.LEFT:
+            await reached(lambda: log.waits, "it to leave")
+        worker._patience.reschedule(worker._loop.time())
+        await reached(lambda: worker.gave_up and not worker._entered, "it to give up")
+    assert said in caplog.text
+
+
+@pytest.mark.anyio
+async def test_timeout_of_another_kind_is_raised() -> None:
+    class Broken(MemoryLog):
+        async def append(self, drafts: Sequence[Draft]) -> list[Event]:
+            raise TimeoutError("of another kind")
+
+    shop = Shop()
+    with pytest.raises(TimeoutError, match="another kind"):
+        await shop.start(work_until(Works()), SETTINGS, log=Broken(shop.store))
+
+
+@pytest.mark.anyio
+async def test_worker_stopped_before_it_runs_leaves_no_trace() -> None:
+    shop = Shop()
+    worker = WorkerLoop(AsyncJournal(MemoryLog(shop.store)), work_until(Works()), SETTINGS)
+    worker.stop()
+    await asyncio.wait_for(worker.run(), 60)
+    assert not shop.events()
