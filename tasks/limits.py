@@ -24,6 +24,10 @@ RESULT_BYTES_MAX: Final = 64 * MIB
 RESULT_PART_BYTES: Final = 480 * KIB
 # How often the progress of one running task is written at most; between these the latest report replaces the others.
 PROGRESS_EVENTS_PER_SECOND: Final = 10
+# How long a task's progress is written at that rate, in seconds; from then on the interval grows with the time that the
+# task runs, up to the other, in seconds. So a task of an hour writes some 3,000 reports, one of a day some 11,000.
+PROGRESS_FULL_RATE_SECONDS: Final = 60.0
+PROGRESS_INTERVAL_SECONDS_MAX: Final = 10.0
 SCHEDULE_MISSED_COUNTED_MAX: Final = 1_000  # ticks of one schedule that an overview counts
 PROGRESS_TEXT_CHARS_MAX: Final = 500
 PROGRESS_VALUE_BYTES_MAX: Final = 16 * KIB

@@ -10,7 +10,13 @@ from ..journal.event import refuse_deep
 from ..journal.json_values import check_plain, refuse_infinite
 from ..journal.row_decoder import RowDecoder
 from .errors import TaskError, ValidationError
-from .limits import PROGRESS_TEXT_CHARS_MAX, PROGRESS_VALUE_BYTES_MAX
+from .limits import (
+    PROGRESS_EVENTS_PER_SECOND,
+    PROGRESS_FULL_RATE_SECONDS,
+    PROGRESS_INTERVAL_SECONDS_MAX,
+    PROGRESS_TEXT_CHARS_MAX,
+    PROGRESS_VALUE_BYTES_MAX,
+)
 
 # Where a message keeps what takes its reports while its task runs.
 REPORTER: Final = "reporter"
@@ -37,6 +43,16 @@ def report(fields: Mapping[str, Any], name: str, encoded: bytes) -> None:
             "message of a running task. Another program reports by StatusTracker.set"
         )
     reporter(name, encoded)
+
+
+def report_interval(running: float) -> float:
+    """Return the least time between two written reports of a task that has been `running` for so long, in seconds.
+
+    It grows in proportion, so the number of reports in the journal grows with the logarithm of that time, until the
+    interval has reached its maximum.
+    """
+    grown = running / (PROGRESS_FULL_RATE_SECONDS * PROGRESS_EVENTS_PER_SECOND)
+    return min(max(grown, 1 / PROGRESS_EVENTS_PER_SECOND), PROGRESS_INTERVAL_SECONDS_MAX)
 
 
 def encoded_progress(done: object, total: object, text: object) -> bytes:

@@ -19,11 +19,11 @@ from ...journal.limits import CONTEXT_DEPTH_MAX
 from ...tasks.chains import next_link, submission_after
 from ...tasks.errors import UnknownTaskError, ValidationError
 from ...tasks.index.records import rows_at
-from ...tasks.limits import PROGRESS_EVENTS_PER_SECOND, RESULT_EVENT_BYTES_MAX
+from ...tasks.limits import PROGRESS_INTERVAL_SECONDS_MAX, RESULT_EVENT_BYTES_MAX
 from ...tasks.linked_lock import link_in, release_link
 from ...tasks.message import Message
 from ...tasks.message_encoding import decode_message
-from ...tasks.progress import encoded_progress, encoded_value
+from ...tasks.progress import encoded_progress, encoded_value, report_interval
 from ...tasks.state import names
 from ...tasks.state.routing import routing_key
 from ...tasks.state.state import TaskState
@@ -119,18 +119,20 @@ class Reports:
         return _said(self._backend.view, report, event.partition, event.offset, accepted=held)
 
     def _bound_rate(self, task: str) -> None:
-        now, interval = anyio.current_time(), 1 / PROGRESS_EVENTS_PER_SECOND
-        if now - self._progress.get(task, -math.inf) < interval:
+        now, known = anyio.current_time(), self._backend.view.find(task)
+        interval = report_interval(time.time() - known.changed_at if known is not None else 0.0)
+        if (early := self._progress.get(task, -math.inf) + interval - now) > 0:
             raise Problem(
                 429,
                 "too-often",
-                f"the progress of a task is written at most {PROGRESS_EVENTS_PER_SECOND} times a second; "
-                "send the latest report later",
-                retry_after=1,
+                f"the progress of this task is written every {interval:,.1f} s at most, the longer it runs the more "
+                "rarely; send the latest report later",
+                retry_after=math.ceil(early),
             )
         self._progress[task] = now
         if len(self._progress) > REMOTE_PROGRESS_REMEMBERED:
-            self._progress = {task: at for task, at in self._progress.items() if now - at < interval}
+            oldest = now - PROGRESS_INTERVAL_SECONDS_MAX
+            self._progress = {task: at for task, at in self._progress.items() if at > oldest}
 
 
 def _completed(report: Any, message: Message | None, context: dict[str, Any], partition: int) -> list[Draft]:

@@ -13,6 +13,7 @@ import httpx2
 import journeyman as jm
 import pytest
 from journeyman.journal.memory.log import shared_store
+from journeyman.service.remote import outcomes
 from journeyman.service.settings import Settings
 from support.service import client, keyring, service_here
 from support.waiting import wait_until
@@ -194,7 +195,10 @@ def test_delay_without_an_attempt_is_not_counted(post: Post, join: Any, submit: 
     assert task["attempt"] == 1
 
 
-def test_progress_is_seen_and_bounded(post: Post, join: Any, submit: Any, broker: jm.Broker) -> None:
+def test_progress_is_seen_and_bounded(
+    post: Post, join: Any, submit: Any, broker: jm.Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcomes, "report_interval", lambda _: 3_600.0)  # however slow this test is
     message = submit()
     worker = join()
     (task,) = claimed(post, worker)
@@ -202,7 +206,9 @@ def test_progress_is_seen_and_bounded(post: Post, join: Any, submit: Any, broker
     details = jm.StatusTracker(broker.journal).get(message).details
     assert details is not None
     assert details["progress"] == {"done": 1, "total": 2, "text": "half"}
-    assert post("progress", **mine(worker, task), value=1)["status"] == 429
+    refused = post("progress", **mine(worker, task), value=1)
+    assert refused["status"] == 429
+    assert "every 3,600.0 s at most" in refused["detail"]
     assert post("progress", **mine(worker, task))["status"] == 400
 
 

@@ -11,7 +11,12 @@ from typing import Any
 import journeyman as jm
 import pytest
 from journeyman.cli.app import main
-from journeyman.tasks.limits import PROGRESS_TEXT_CHARS_MAX, PROGRESS_VALUE_BYTES_MAX
+from journeyman.tasks.limits import (
+    PROGRESS_INTERVAL_SECONDS_MAX,
+    PROGRESS_TEXT_CHARS_MAX,
+    PROGRESS_VALUE_BYTES_MAX,
+)
+from journeyman.tasks.progress import report_interval
 from journeyman.tasks.state import names
 from journeyman.tasks.state.decoding import TaskContext
 from journeyman.workers.executors.pipeline import Job, SessionLease
@@ -144,6 +149,29 @@ def test_reports_of_a_run_are_taken_once_and_at_a_pace() -> None:
     reported.put("run", "value", b"5")
     assert reported.end("run") == {"progress": b"4", "value": b"5"}
     assert reported.take() == []
+
+
+@pytest.mark.parametrize(("hours", "most"), [(1 / 60, 601), (1, 3_100), (24, 11_500)])
+def test_reports_of_a_long_run_become_rare(hours: float, most: int) -> None:
+    now = [1_000.0]
+    reported, taken = Reported(clock=lambda: now[0]), 0
+    while now[0] < 1_000.0 + hours * 3_600:
+        reported.put("run", "progress", b"1")
+        taken += len(reported.take())
+        reported.put("run", "progress", b"2")
+        assert reported.next_at is not None
+        assert reported.next_at - now[0] <= PROGRESS_INTERVAL_SECONDS_MAX + 1e-6
+        now[0] = reported.next_at
+    assert most * 0.95 < taken <= most
+
+
+@pytest.mark.parametrize(("running", "interval"), [(0.0, 0.1), (60.0, 0.1), (600.0, 1.0), (6_000.0, 10.0), (1e9, 10.0)])
+def test_interval_of_reports_grows_with_the_run(running: float, interval: float) -> None:
+    assert report_interval(running) == pytest.approx(interval)
+
+
+def test_report_of_a_claim_by_a_clock_ahead_is_taken() -> None:
+    assert report_interval(-60.0) == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("holds", [True, False])

@@ -1,34 +1,44 @@
 """Collect what running tasks report of their progress, until the worker appends it, at a bounded rate.
 
-The latest report of each name replaces the one before, so a task may report as often as it likes.
+The latest report of each name replaces the one before, so a task may report as often as it likes. The longer it
+reports, the more rarely its reports are taken.
 """
 
 import threading
 import time
 from collections.abc import Callable, Hashable
 
-from ...tasks.limits import PROGRESS_EVENTS_PER_SECOND
+from ...tasks.progress import report_interval
 from .around_run import FORKS
 
 Fields = dict[str, bytes]
 
 
 class _Entry:
-    """The reports of one run: `fields` are the latest, `is_new` says whether they were not taken yet."""
+    """The reports of one run: `fields` are the latest, `is_new` says whether they were not taken yet.
 
-    __slots__ = ("fields", "is_new", "taken_at")
+    The first came at `began_at`, the next are taken from `due_at` on; both monotonic.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("began_at", "due_at", "fields", "is_new")
+
+    def __init__(self, began_at: float) -> None:
         self.fields: Fields = {}
         self.is_new = False
-        self.taken_at = float("-inf")
+        self.began_at = self.due_at = began_at
+
+    def take(self, now: float) -> Fields:
+        """Return the latest reports, and put off the next."""
+        self.is_new, self.due_at = False, now + report_interval(now - self.began_at)
+        return self.fields
 
 
 class Reported:
     """The reports of all runs of one process, by run; `wake()` is called, in any thread, when there is a new one."""
 
-    def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, wake: Callable[[], None] = lambda: None, clock: Callable[[], float] = time.monotonic) -> None:
         self._wake = wake
+        self._clock = clock
         self._entries: dict[Hashable, _Entry] = {}
         self._guard = threading.Lock()
         self._forks = FORKS[0]
@@ -44,7 +54,7 @@ class Reported:
         with self._guard:
             entry = self._entries.get(run)
             if entry is None:
-                entry = self._entries[run] = _Entry()
+                entry = self._entries[run] = _Entry(self._clock())
             entry.fields = {**entry.fields, **fields}
             was_new, entry.is_new = entry.is_new, True
         if not was_new:
@@ -54,16 +64,10 @@ class Reported:
         """Return the latest reports of each run that has new ones and may report again."""
         if not self._entries:
             return []
-        now = time.monotonic()
+        now = self._clock()
         with self._guard:
-            due = [
-                (run, entry)
-                for run, entry in self._entries.items()
-                if entry.is_new and now >= entry.taken_at + 1 / PROGRESS_EVENTS_PER_SECOND
-            ]
-            for _, entry in due:
-                entry.is_new, entry.taken_at = False, now
-            return [(run, entry.fields) for run, entry in due]
+            due = [(run, entry) for run, entry in self._entries.items() if entry.is_new and now >= entry.due_at]
+            return [(run, entry.take(now)) for run, entry in due]
 
     def end(self, run: Hashable) -> Fields:
         """Forget a run that has ended; return its latest reports if they were not taken yet, else nothing."""
@@ -79,7 +83,4 @@ class Reported:
         if not self._entries:
             return None
         with self._guard:
-            moments = [
-                entry.taken_at + 1 / PROGRESS_EVENTS_PER_SECOND for entry in self._entries.values() if entry.is_new
-            ]
-        return min(moments, default=None)
+            return min((entry.due_at for entry in self._entries.values() if entry.is_new), default=None)
