@@ -362,6 +362,13 @@ def place_all(events: Sequence[Event], partition: int, offsets: Iterable[int]) -
         _set_all(events, "partition", repeat(partition))
 
 
-def _set_all(events: Sequence[Event], field: str, values: Iterable[int]) -> None:
+def stamp_all(events: Sequence[Event], times: Sequence[float]) -> None:
+    """Set the times of events that were made before their times were known; before they are handed out."""
+    if len(times) != len(events):
+        raise ValueError(f"expected {len(events):,} times, one for each event; got {len(times):,}")
+    _set_all(events, "timestamp", times)
+
+
+def _set_all(events: Sequence[Event], field: str, values: Iterable[float]) -> None:
     """Set a field of each event, in a loop of C."""
     deque(map(force_setattr, events, repeat(field), values), maxlen=0)

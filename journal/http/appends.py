@@ -209,7 +209,9 @@ class Appends:
     async def _attempt(self, parts: Sequence[PendingAppend]) -> bool:
         """Send parts once and settle those whose outcome it brings; return whether the service has answered."""
         body = pack((self._writer, [part.wire for part in parts]))
-        begun = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        loop.call_soon(_make_events, parts)  # after the request is sent: in the time that the service takes
         try:
             answer = await self._connection.once("POST", "/log/append", body)
             outcomes = outcomes_of(answer)
@@ -233,7 +235,7 @@ class Appends:
                 part.attempted = True
             else:
                 part.fail(self._told(refusal), forget=True)
-        seconds = asyncio.get_running_loop().time() - begun
+        seconds = loop.time() - begun
         landed = [part for part in parts if part.events]
         if landed:
             self.counts.add(
@@ -285,3 +287,8 @@ class Appends:
                 forget=False,
             )
         return len(left)
+
+
+def _make_events(parts: Sequence[PendingAppend]) -> None:
+    for part in parts:
+        part.make_events()

@@ -7,11 +7,13 @@ from typing import Any, Final
 
 import msgspec
 
-from ..event import Draft, Event, place, place_all
+from ..event import Draft, Event, place, place_all, stamp_all
 from .wire import AnyDrafts, Landed, NewDrafts, pack
 
 _version_of = attrgetter("version")
 _encode: Final = msgspec.json.Encoder().encode
+_NO_TIME: Final = 0.0  # of events whose times are not known yet
+_NO_TIME_BYTES: Final = len(_encode(_NO_TIME))
 
 
 class PendingAppend:
@@ -20,6 +22,7 @@ class PendingAppend:
     __slots__ = (
         "_drafts",
         "_identities",
+        "_made",
         "_waiters",
         "attempted",
         "bytes",
@@ -38,6 +41,7 @@ class PendingAppend:
         self.error: Exception | None = None
         self.attempted = False  # whether a request with it was sent, so that it may have landed
         self._drafts = drafts
+        self._made: list[Event] = []  # its events, still without times and places
         self._identities = (
             frozenset((draft.writer, draft.seq) for draft in drafts) if isinstance(wire, AnyDrafts) else None
         )
@@ -64,38 +68,48 @@ class PendingAppend:
                 late.cancel()
         return self.settled
 
-    def land(self, outcome: Landed) -> None:
-        """Make the events of drafts that stand in the log."""
-        count, raw = len(self._drafts), msgspec.Raw
-        if outcome.identities is not None:
-            for draft, identity in zip(self._drafts, outcome.identities, strict=True):
-                draft.writer, draft.seq = identity
-        offsets = outcome.offsets
-        places = range(offsets, offsets + count) if isinstance(offsets, int) else offsets
-        landed = zip(self._drafts, outcome.times, strict=True)
+    def make_events(self) -> None:
+        """Make the events, still without times and places; to be called while the service works on the request."""
+        if self._made:
+            return
+        raw = msgspec.Raw
         if self._identities is None:  # none has an origin
-            self.events = [
-                Event(time, each.name, raw(each.context), each.key, each.writer, each.seq, each.version)
-                for each, time in landed
+            self._made = [
+                Event(_NO_TIME, each.name, raw(each.context), each.key, each.writer, each.seq, each.version)
+                for each in self._drafts
             ]
         else:
-            self.events = [
+            self._made = [
                 Event(
-                    time,
+                    _NO_TIME,
                     each.name,
                     raw(each.context),
                     each.key,
                     *(each.origin or (each.writer, each.seq)),
                     each.version,
                 )
-                for each, time in landed
+                for each in self._drafts
             ]
-        self.bytes = len(_encode(self.events)) - len(self.events) - 1  # without the brackets and commas
+        self.bytes = _bytes_of(self._made) - _NO_TIME_BYTES * len(self._made)
+
+    def land(self, outcome: Landed) -> None:
+        """Complete the events of drafts that stand in the log."""
+        count, times, offsets = len(self._drafts), outcome.times, outcome.offsets
+        if outcome.identities is not None:
+            for draft, identity in zip(self._drafts, outcome.identities, strict=True):
+                draft.writer, draft.seq = identity
+            self._made = []
+        self.make_events()
+        events, self._made = self._made, []
+        stamp_all(events, times)
+        self.bytes += _bytes_of(times)
+        places = range(offsets, offsets + count) if isinstance(offsets, int) else offsets
         if isinstance(outcome.partitions, int):
-            place_all(self.events, outcome.partitions, places)
+            place_all(events, outcome.partitions, places)
         else:
-            for event, partition, offset in zip(self.events, outcome.partitions, places, strict=True):
+            for event, partition, offset in zip(events, outcome.partitions, places, strict=True):
                 place(event, partition, offset)
+        self.events = events
         self._end()
 
     def fail(self, error: Exception, *, forget: bool) -> None:
@@ -110,6 +124,11 @@ class PendingAppend:
         self.settled = True
         for waiter in self._waiters:
             _wake(waiter)
+
+
+def _bytes_of(values: Sequence[object]) -> int:
+    """The bytes of the encoded values, without the brackets and commas of their list."""
+    return len(_encode(values)) - len(values) - 1
 
 
 def _wake(waiter: "asyncio.Future[None]") -> None:

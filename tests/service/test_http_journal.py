@@ -10,7 +10,9 @@ import journeyman as jm
 import pytest
 from journeyman.cli import main
 from journeyman.journal.errors import EventConflict, JournalGone, JournalReadOnly
+from journeyman.journal.event import Draft
 from journeyman.journal.http.problems import KeyRefused
+from journeyman.journal.log import Counting
 from journeyman.service.settings import Settings
 from support.commands import printed_json
 from support.proxy import Proxy, proxy_before
@@ -70,6 +72,17 @@ def test_consumer_replays_and_follows_over_http(address: str) -> None:
         assert live is not None
         assert [event.context["n"] for event in [*seen[:3], live] if event is not None] == [0, 1, 2, 3]
         consumer.stop()
+
+
+def test_counted_bytes_are_those_of_the_records(address: str) -> None:
+    with jm.Journal(address) as journal:
+        log, start = journal.asynchronous.log, journal.bounds().end
+        assert isinstance(log, Counting)
+        appended = journal.append_all([("note.taken", {"n": n}, f'{n}\u00e9"') for n in range(3)])
+        appended += [journal.append("note.taken"), *journal.append_drafts([Draft("note.taken", timestamp=1.5)])]
+        rows = [row for page in journal.run(log.read(start)) for row in page.rows]
+        assert log.append_counts.bytes == sum(map(len, rows))
+        assert journal.read(start).events == appended
 
 
 def test_export_and_import_run_over_http(address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
