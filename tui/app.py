@@ -247,7 +247,7 @@ class TopApp(App[Exception | None]):
         self._tabs[asked.tab] = asked
         kept = self._tabs[tab]
         self.query_one("#filter", Input).display = False
-        self._change(kept._replace(moment=asked.moment, held=asked.held, task=""))
+        self._change(kept._replace(moment=asked.moment, paused=asked.paused, task=""))
         self.query_one(Page if tab is Tab.OVERVIEW else ListingView).focus()
 
     def action_next_tab(self, by: int) -> None:
@@ -269,7 +269,7 @@ class TopApp(App[Exception | None]):
     def action_pause(self) -> None:
         """Stop the screen at this moment, or go on."""
         if self.asked.moment is None:
-            self._ask(self.asked._replace(held=not self.asked.held))
+            self._ask(self.asked._replace(paused=not self.asked.paused))
 
     def action_filter(self) -> None:
         """Enter the words of the filter."""
@@ -339,7 +339,7 @@ class TopApp(App[Exception | None]):
 
     def action_live(self) -> None:
         """Show the present."""
-        self._ask(self.asked._replace(moment=None, held=False))
+        self._ask(self.asked._replace(moment=None, paused=False))
 
     def action_go_to(self) -> None:
         """Ask for a time and go there."""
@@ -356,7 +356,7 @@ class TopApp(App[Exception | None]):
 
     def _go_to(self, moment: float) -> None:
         present = moment >= self._clock()
-        self._ask(self.asked._replace(moment=None if present else moment, held=False))
+        self._ask(self.asked._replace(moment=None if present else moment, paused=False))
 
     # -- keys: acts --------------------------------------------------------------------------------------------------
 

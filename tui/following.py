@@ -29,7 +29,7 @@ class Following:
         self._answering: Answering | None = None
         self._replica: Replica[ScreenView] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._held_at: float | None = None
+        self._paused_at: float | None = None
         self._answered = 0
         self._probe: asyncio.Task[None] | None = None
 
@@ -39,7 +39,7 @@ class Following:
             standing = await read_standing(self._journal, None, self._clock(), progress)
             self._replica = Replica(self._journal, standing.view, standing.cursor)
             self._answering = Answering(self._journal, standing, self._replica)
-        if self._task is None and self._held_at is None:
+        if self._task is None and self._paused_at is None:
             await self._catch_up()
             loop = asyncio.get_running_loop()
             self._task = loop.create_task(self._follow(), name="journeyman-top-follow")
@@ -55,8 +55,8 @@ class Following:
             await asyncio.wait_for(self._replica.catch_up(), ANSWER_SECONDS_MAX)
 
     def now(self) -> float:
-        """Return the time of the present: that at which it was held, if it is."""
-        return self._clock() if self._held_at is None else self._held_at
+        """Return the time of the present: that at which it was paused, if it is."""
+        return self._clock() if self._paused_at is None else self._paused_at
 
     def has_news(self) -> bool:
         """Return whether events have come since the last answer."""
@@ -65,13 +65,13 @@ class Following:
     def _applied(self) -> int:
         return self._answering.standing.view.recent.applied if self._answering is not None else 0
 
-    async def hold(self, *, held: bool) -> None:
+    async def pause(self, *, paused: bool) -> None:
         """Stop going on, or go on again."""
-        if held and self._held_at is None:
-            self._held_at = self._clock()
+        if paused and self._paused_at is None:
+            self._paused_at = self._clock()
             await self._stop()
-        elif not held:
-            self._held_at = None
+        elif not paused:
+            self._paused_at = None
 
     async def _follow(self) -> None:
         assert self._replica is not None, "it is made before it is followed"

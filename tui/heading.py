@@ -19,7 +19,7 @@ def _standing(frame: Frame | None, asked: Question, now: float) -> tuple[str, To
         return f" reading the history: {frame.read:.0%} ", Tone.WARN
     if asked.moment is not None:
         return f" PAST  as of {when(asked.moment, 'seconds')}, {age(now - asked.moment)} ago ", Tone.MARK
-    if asked.held:
+    if asked.paused:
         return " PAUSED ", Tone.MARK
     if frame is None:
         return " opening the journal ", Tone.DIM

@@ -27,7 +27,7 @@ class Question(NamedTuple):
     """What is on the screen.
 
     `first` and `rows` are the part of the list that is seen. `moment` is a moment of the past, in seconds since the
-    epoch; None is the present. `held`: the screen is paused. `task` is the task that is followed; empty for none.
+    epoch; None is the present. `paused`: the screen is paused. `task` is the task that is followed; empty for none.
     """
 
     tab: Tab = Tab.OVERVIEW
@@ -37,7 +37,7 @@ class Question(NamedTuple):
     descending: bool = False
     words: str = ""
     moment: float | None = None
-    held: bool = False
+    paused: bool = False
     task: str = ""
 
 
@@ -122,6 +122,6 @@ class Frame(NamedTuple):
 
     def answers(self, asked: Question) -> bool:
         """Return whether it shows what is asked for, perhaps other rows of it."""
-        there = self.question._replace(first=0, rows=0, held=False)
+        there = self.question._replace(first=0, rows=0, paused=False)
         is_complete = self.summary is not None or self.listing is not None or self.followed is not None
-        return is_complete and there == asked._replace(first=0, rows=0, held=False)
+        return is_complete and there == asked._replace(first=0, rows=0, paused=False)

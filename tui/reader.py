@@ -132,12 +132,12 @@ class Reader:
             self._wake.clear()
             try:
                 if question.moment is None:
-                    await following.hold(held=question.held)
+                    await following.pause(paused=question.paused)
                     answering = await following.answering(self._progress(question))
                     frame = await answering.answer(question, following.now())
                     past = None
                 else:
-                    await following.hold(held=True)
+                    await following.pause(paused=True)
                     if past is None or past.standing.moment != question.moment:
                         standing = await self._read_past(journal, question)
                         past = Answering(journal, standing)
@@ -182,7 +182,7 @@ class Reader:
             due = seconds
             if due is None:
                 due = REFRESH_SECONDS if following is not None and following.has_news() else IDLE_REFRESH_SECONDS
-                if question.moment is not None or question.held:
+                if question.moment is not None or question.paused:
                     due = IDLE_REFRESH_SECONDS
             rest = begun + due - self._clock()
             if rest <= 0:

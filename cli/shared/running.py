@@ -82,11 +82,11 @@ def _announce(worker_loop: WorkerLoop, made: Worker, journal: str) -> None:
     selection, settings = made.settings.selection, made.settings
     print_line(
         f"worker {worker_loop.worker} is ready: journal {journal}, tasks {shown}, "
-        f"queues {_queues(selection)}, {_places(settings, made.tasks)}"
+        f"queues {_queues(selection)}, {_concurrency(settings, made.tasks)}"
     )
 
 
-def _places(settings: Settings, tasks: Mapping[str, Task[Any, Any]]) -> str:
+def _concurrency(settings: Settings, tasks: Mapping[str, Task[Any, Any]]) -> str:
     if all(task.mechanism == "process" for task in tasks.values()):
         return f"up to {settings.processes} processes"
     groups = f" in each of up to {settings.thread_processes} processes" if settings.thread_processes else ""
