@@ -1,5 +1,6 @@
 """Which idle sessions are expired because their process is gone: only those whose process ids can be seen from here."""
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from journeyman.tasks.state.identity import Accepts
 from journeyman.tasks.state.selection import EVERYTHING
 from journeyman.tasks.state.state import SessionState
 from journeyman.workers import Settings
+from journeyman.workers.loop import session_watch
 from journeyman.workers.loop.dead_processes import departed
 from journeyman.workers.loop.machine import machine
 from journeyman.workers.loop.registration import joining
@@ -49,8 +51,35 @@ async def test_worker_expires_the_session_of_an_ended_process(gone: int) -> None
     assert [event.context["worker"] for event in shop.events(names.EXPIRED)] == ["gone"]
 
 
+@pytest.mark.anyio
+async def test_draining_worker_leaves_ended_processes_to_others(gone: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_watch, "DEAD_PROCESSES_SECONDS", 0.0)
+    shop, over = Shop(), asyncio.Event()
+
+    async def work() -> None:
+        await over.wait()
+
+    tasks = named(work=work)
+    async with shop.worker(tasks, Settings(coroutines=1)) as worker:
+        await shop.submit(tasks["work"])
+        await reached(lambda: worker.counts.claimed, "the task to run")
+        worker.stop()
+        await shop.say(names.JOINED, worker="gone", pid=gone, host=HOST, machine=machine(), lease_ms=60_000)
+        await reached(lambda: worker.view.session(0, "gone"), "the session to be seen")
+        turned = worker._turned_at
+        worker._wake()
+        await reached(lambda: worker._turned_at > turned, "another turn")
+        over.set()
+    assert shop.count(names.EXPIRED) == 0
+
+
 def test_idle_session_of_a_living_process_is_left_alone() -> None:
     assert list(departed([session(os.getpid(), where=machine())], frozenset())) == []
+
+
+@pytest.mark.parametrize("pid", [0, -1, -(2**30), 2**40])
+def test_idle_session_with_an_impossible_process_id_is_left_alone(pid: int) -> None:
+    assert list(departed([session(pid, where=machine())], frozenset())) == []
 
 
 def test_idle_session_of_another_container_is_left_alone(gone: int) -> None:

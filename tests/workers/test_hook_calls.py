@@ -207,6 +207,23 @@ async def test_hook_is_called_for_a_task_under_a_former_name() -> None:
     assert task.calls == [("success", 7)], "its worker has left, so its hooks were called"
 
 
+@pytest.mark.anyio
+async def test_worker_leaves_behind_its_last_hook() -> None:
+    shop, task, door = Shop(), Hooked(lambda: 7), threading.Event()
+    task.during = lambda number: door.wait(60)  # type: ignore[assignment]
+    await shop.submit_message(Message(task_name="work"))
+    worker, running = await shop.start({"work": task})
+    await shop.succeeded(1)
+    await reached(lambda: task.calls, "the hook to be called")
+    worker.stop()
+    await shop.finished(names.LEFT)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not running.done(), "it waits for the hook"
+    door.set()
+    await asyncio.wait_for(running, 60)
+
+
 # -- in which order and thread ---------------------------------------------------------------------------------------
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 import journeyman as jm
 import pytest
 from journeyman.tasks.decorator import task
+from journeyman.tasks.index.index import TaskIndex
+from journeyman.tasks.index.pace import Stopped
 from journeyman.tasks.index.store import Store
-from journeyman.tasks.limits import INDEX_BUSY_EVENTS, INDEX_LAG_EVENTS_MAX
+from journeyman.tasks.limits import INDEX_BUSY_EVENTS, INDEX_INTERVAL_SECONDS, INDEX_LAG_EVENTS_MAX
 from journeyman.workers import Settings, WorkerLoop
 from journeyman.workers.loop import indexing
-from journeyman.workers.loop.indexing import is_due
+from journeyman.workers.loop.indexing import IndexKeeper, is_due
 from support.waiting import reached
 
 
@@ -47,3 +49,66 @@ def test_worker_fills_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
                 await working
 
         asyncio.run(work())
+
+
+class Clock:
+    """A clock that the test moves."""
+
+    now = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_index_is_filled_slowly_while_many_events_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, position = Clock(), {0: 0, 1: 10}
+    monkeypatch.setattr(indexing, "time", clock)
+    with jm.Journal("memory://") as journal:
+        keeper = IndexKeeper(journal.asynchronous, lambda: position)
+        busy = [keeper._is_busy()]
+        for came in (INDEX_BUSY_EVENTS, INDEX_BUSY_EVENTS + 1, 0):
+            clock.now += INDEX_INTERVAL_SECONDS
+            position[0] += came
+            busy.append(keeper._is_busy())
+        assert busy == [False, False, True, False]
+        position[0] += INDEX_BUSY_EVENTS + 1
+        assert keeper._is_busy(), "they have come since the last interval"
+        clock.now += INDEX_INTERVAL_SECONDS / 2
+        assert keeper._is_busy()
+
+
+@pytest.mark.anyio
+async def test_index_is_filled_where_it_is_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with jm.AsyncJournal(f"sqlite:///{tmp_path}/shop.db") as journal:
+        position, filled = {0: 0}, list[dict[int, int]]()
+        keeper = IndexKeeper(journal, lambda: position)
+        fill = keeper._fill
+
+        async def noted(index: TaskIndex) -> None:
+            filled.append(dict(position))
+            await fill(index)
+
+        monkeypatch.setattr(keeper, "_fill", noted)
+        await journal.append("thing.made")
+        await keeper._look()
+        assert not filled, "nothing was read yet"
+        position[0] = 1
+        for _ in range(2):
+            await keeper._look()
+        assert filled == [{0: 1}], "the second time it is not behind"
+        assert Store(f"{tmp_path}/shop.db-index").covered(0).next_offset == 1
+        await keeper.aclose()
+
+
+@pytest.mark.anyio
+async def test_end_of_a_worker_ends_the_filling_of_its_index(tmp_path: Path) -> None:
+    async with jm.AsyncJournal(f"sqlite:///{tmp_path}/shop.db") as journal:
+        keeper = IndexKeeper(journal, lambda: {0: 1})
+        keeper.start()
+        (task,) = [each for each in asyncio.all_tasks() if each.get_name() == "journeyman-index"]
+        await asyncio.sleep(0)
+        await keeper.aclose()
+        assert task.done()
+        with pytest.raises(Stopped):
+            keeper._pace.go_on(0, 1)
+        await keeper.aclose()

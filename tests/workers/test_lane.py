@@ -139,6 +139,15 @@ def test_jobs_reached_by_no_thread_are_given_back(lane: Lane) -> None:
     assert not lane.busy
 
 
+def test_jobs_behind_long_ones_are_not_begun_at_once(lane: Lane) -> None:
+    assert isinstance(lane.executor, ThreadExecutor)
+    lane.executor._running.update({1: begun(job(0)), 2: begun(job(1))})
+    lane._held, before = 2, lane._progressed_at
+    lane.start([job(2)])
+    assert lane._progressed_at == before, "so they are given back if nothing ends"
+    lane.executor._running.clear()
+
+
 @pytest.mark.parametrize(("waiting", "ended", "lingers"), [(12, 2, True), (12, 4, False), (0, 1, False)])
 def test_few_outcomes_wait_for_others_to_share_their_append(
     lane: Lane, waiting: int, ended: int, lingers: bool

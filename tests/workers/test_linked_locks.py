@@ -19,8 +19,10 @@ from journeyman.tasks.state import names
 from journeyman.tasks.submitting import submission
 from journeyman.workers import Settings
 from journeyman.workers.executors.pipeline import Job, Outcome, SessionLease
-from journeyman.workers.loop.drafts import outcome_entries
+from journeyman.workers.loop.bound_release import alone, guarded, has_release
+from journeyman.workers.loop.drafts import WorkerDraft, outcome_entries
 from support.journals import OnKafka, OnMemoryPartitions
+from support.ledger import Ledger
 from support.shop import LEASE_MS, Shop, named
 from support.states import claimed_task
 from support.waiting import reached
@@ -348,3 +350,41 @@ async def test_release_that_failed_is_tried_again() -> None:
         await shop.finished(names.LOCK_RELEASED)
     assert log.failed
     assert not shop.view().locks
+
+
+def guarded_outcome() -> tuple[Ledger, Job, list[WorkerDraft]]:
+    """A claimed task with a linked lock, and what is to be appended as it ends."""
+    log, message = Ledger(), jm.Message("work", uuid="t")
+    message.linked_lock = {"name": "door", "owner_id": "shop", "token": 3}
+    log.join("w")
+    log.submit("t")
+    job = Job(log.task("t"), SessionLease("w", 0), log.claim("t", "w"), b'{"context":%b}' % encode_message(message), 0)
+    job.lease.renew(time.monotonic(), 60)
+    return log, job, outcome_entries(Outcome(job, names.SUCCEEDED), lambda _: 0)
+
+
+def test_bound_release_is_guarded_by_what_was_read() -> None:
+    log, _, entries = guarded_outcome()
+    assert has_release(entries)
+    together = guarded(entries, log.view, log.end - 1)
+    assert together is not None
+    assert [entry.draft.name for entry in together] == [names.BEAT, names.SUCCEEDED, names.LOCK_RELEASED]
+    assert [entry.draft.expected for entry in together] == [log.end - 1, log.end - 1, None]
+
+
+@pytest.mark.parametrize("how", ["claimed anew", "ended"])
+def test_release_is_not_bound_once_the_claim_is_over(how: str) -> None:
+    log, _, entries = guarded_outcome()
+    log.end_attempt(names.INTERRUPTED if how == "claimed anew" else names.SUCCEEDED, "t", "w")
+    if how == "claimed anew":
+        log.claim("t", "w")
+    assert guarded(entries, log.view, log.end - 1) is None
+
+
+def test_outcome_alone_has_its_release_behind_it() -> None:
+    log, _, entries = guarded_outcome()
+    guarded(entries, log.view, log.end - 1)
+    (outcome,) = alone(entries)
+    assert not has_release([outcome])
+    assert outcome.link == LockLink("door", "shop", 3)
+    assert (outcome.draft.name, outcome.draft.expected) == (names.SUCCEEDED, None)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from journeyman.journal import AsyncJournal
-from journeyman.journal.errors import AppendInDoubt, JournalUnavailable
+from journeyman.journal.errors import AppendInDoubt, JournalGone, JournalUnavailable
 from journeyman.journal.event import Draft, Event
 from journeyman.journal.memory.log import MemoryLog
 from journeyman.tasks import State, TaskView
@@ -225,3 +225,137 @@ async def test_notice_wakes_once_until_it_is_read(tmp_path: Path) -> None:
             reader._notified()  # as a pass of the event loop does that began before the notice was read
             assert len(woken) == count
         await reader.aclose()
+
+
+@pytest.mark.anyio
+async def test_closed_reader_waits_for_no_page() -> None:
+    floor, woken = Shop(), list[int]()
+    reader = JournalReader(TaskView(), FailureDetector(1.0), 1.0)
+    await reader.open(floor.journal)
+    reader.start_waiting(lambda: woken.append(1))
+    task = reader._page_task
+    assert task is not None
+    assert reader.waits
+    reader.start_waiting(lambda: woken.append(2))
+    assert reader._page_task is task, "one wait at a time"
+    await reader.aclose()
+    assert task.done()
+
+
+@pytest.mark.anyio
+async def test_reader_stops_waiting_and_keeps_what_came() -> None:
+    floor = Shop()
+    reader = JournalReader(TaskView(), FailureDetector(1.0), 1.0)
+    await reader.open(floor.journal)
+    await reader.stop_waiting()
+    reader.start_waiting(lambda: None)
+    await reader.stop_waiting()
+    assert (reader.waits, reader.position) == (False, {0: 0})
+    reader.start_waiting(lambda: None)
+    await floor.say("thing.made")
+    page_task = reader._page_task
+    assert page_task is not None
+    await reached(page_task.done, "the page")
+    await reader.stop_waiting()
+    assert (reader.waits, reader.position) == (False, {0: 1})
+    await reader.aclose()
+
+
+@pytest.mark.anyio
+async def test_reader_reads_a_page_of_a_wait_and_no_more() -> None:
+    floor, view = Shop(), TaskView()
+    tasks = named(work=lambda: 1)
+    reader = JournalReader(view, FailureDetector(1.0), 1.0)
+    await reader.open(floor.journal)
+    reader.start_waiting(lambda: None)
+    await reader.read_what_came(look=True)
+    assert reader.waits, "the wait has not ended"
+    await floor.submit(tasks["work"])
+    page_task = reader._page_task
+    assert page_task is not None
+    await reached(page_task.done, "the page")
+    await floor.submit(tasks["work"])
+    await reader.read_what_came(look=True)
+    assert (reader.waits, len(view.live)) == (False, 1)
+    await reader.read_what_came(look=False)
+    assert len(view.live) == 1, "a wait comes next, and begins with reading"
+    await reader.read_what_came(look=True)
+    assert len(view.live) == 2
+    await reader.aclose()
+
+
+@pytest.mark.anyio
+async def test_reader_reads_all_pages_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("journeyman.workers.loop.reader.PAGE_EVENTS", 2)
+    floor, view = Shop(), TaskView()
+    tasks = named(work=lambda: 1)
+    reader = JournalReader(view, FailureDetector(1.0), 1.0)
+    await reader.open(floor.journal)
+    for count in (4, 3):
+        for _ in range(count):
+            await floor.submit(tasks["work"])
+        await reader.read_what_came(look=True)
+        assert len(view.live) == len(floor.events())
+    await floor.submit(tasks["work"])
+    await reader.read_again({0: 8})
+    assert (len(view.live), reader.position) == (8, {0: 8})
+    await reader.aclose()
+
+
+@pytest.mark.anyio
+async def test_own_events_applied_by_position_are_not_applied_again() -> None:
+    floor, view = Shop(), TaskView()
+    tasks = named(work=lambda: 1)
+    reader = JournalReader(view, FailureDetector(1.0), 1.0)
+    await reader.open(floor.journal)
+    for _ in range(3):
+        await floor.submit(tasks["work"])
+    page = floor.log.slice(0, 0, 3)
+    assert page is not None
+    reader._applied[0] = 2  # the first two were our own
+    reader.apply(page)
+    assert ([*view.live], reader._applied) == ([floor.events()[2].context["task"]], {0: 3})
+    reader.apply(page)
+    assert view.submitted == 1
+    await reader.aclose()
+
+
+@pytest.mark.anyio
+async def test_journal_that_is_gone_ends_the_attempts(caplog: pytest.LogCaptureFixture) -> None:
+    reader, calls = JournalReader(TaskView(), FailureDetector(1.0), 1.0), list[int]()
+
+    async def call() -> None:
+        calls.append(1)
+        raise JournalGone("the file was removed")
+
+    with pytest.raises(JournalGone):
+        await reader.available(call, "is away")
+    assert (len(calls), caplog.records) == (1, [])
+
+
+@pytest.mark.anyio
+async def test_pauses_between_attempts_grow_up_to_a_limit(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pauses, calls = list[float](), list[int]()
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    async def call() -> int:
+        calls.append(1)
+        if len(calls) < 6:
+            raise JournalUnavailable("away")
+        return 7
+
+    monkeypatch.setattr("journeyman.workers.loop.reader.asyncio.sleep", sleep)
+    monkeypatch.setattr("journeyman.workers.loop.reader.random.uniform", lambda low, high: (low, high)[1])
+    assert await JournalReader(TaskView(), FailureDetector(60.0), 60.0).available(call, "cannot be read") == 7
+    assert pauses == [0.05, 0.1, 0.125, 0.125, 0.125]
+    said = [record.getMessage() for record in caplog.records]
+    assert said[0] == "the journal cannot be read, trying again until it is back: away"
+    assert [line.split(" after")[0] for line in said[1:]] == ["the journal is back"]
+    calls.clear()
+    pauses.clear()
+    await JournalReader(TaskView(), FailureDetector(0.5), 0.5).available(call, "cannot be read")
+    assert pauses == [0.025] * 5, "a short lease allows short pauses alone"

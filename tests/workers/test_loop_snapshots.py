@@ -1,5 +1,6 @@
 """Workers take snapshots of the queue while they work, and the next ones start from them."""
 
+import asyncio
 import functools
 
 import pytest
@@ -58,3 +59,14 @@ async def test_workers_start_from_snapshots_of_earlier_ones(monkeypatch: pytest.
         await floor.submit(tasks["work"])
         await floor.succeeded(left + 1)
     assert (await as_of(journal, TaskView, (await floor.log.bounds()).end)).succeeded == count + 1
+
+
+@pytest.mark.anyio
+async def test_events_of_others_count_towards_the_next_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("journeyman.workers.loop.reader.SnapshotKeeper", functools.partial(SnapshotKeeper, every=EVERY))
+    floor, strangers = Shop(), named(strange=lambda: 1)
+    async with floor.worker(named(work=lambda: 1), Settings(threads=2)):
+        for _ in range(10 * EVERY):
+            await floor.submit(strangers["strange"])
+            await asyncio.sleep(0)  # a turn of the loop
+        assert await floor.log.snapshots().listed()

@@ -11,7 +11,7 @@ from journeyman.journal.memory.log import MemoryLog
 from journeyman.tasks.state import names
 from journeyman.workers import Settings, WorkerLoop
 from journeyman.workers.errors import OutcomesUnwritten
-from journeyman.workers.limits import STOP_IDLE_SECONDS, STOP_UNSTARTED_SECONDS
+from journeyman.workers.limits import STOP_IDLE_SECONDS, STOP_UNSTARTED_SECONDS, TASK_NAMES_SHOWN
 from support.shop import Shop, Tasks, named
 from support.waiting import reached
 
@@ -181,3 +181,39 @@ async def test_worker_stopped_before_it_runs_leaves_no_trace() -> None:
     worker.stop()
     await asyncio.wait_for(worker.run(), 60)
     assert not shop.events()
+
+
+@pytest.mark.anyio
+async def test_health_tells_of_a_drain_and_of_claims() -> None:
+    shop, works = Shop(), Works()
+    tasks = work_until(works)
+    assert WorkerLoop(AsyncJournal(MemoryLog(shop.store)), tasks, SETTINGS).health() is None, "it does not run"
+    async with shop.worker(tasks, SETTINGS) as worker:
+        idle = worker.health()
+        assert idle is not None
+        assert (idle.worker, idle.draining, idle.claims, idle.acknowledged_at) == (worker.worker, False, 0, None)
+        await shop.submit(tasks["work"])
+        await reached(lambda: works.running, "the task to run")
+        worker.stop()
+        busy = worker.health()
+        assert busy is not None
+        assert (busy.draining, busy.claims, busy.lease_seconds) == (True, 1, SETTINGS.lease_seconds)
+        assert busy.acknowledged_at == worker._sessions[0].acknowledged_at
+        works.over.set()
+
+
+@pytest.mark.parametrize(("count", "more"), [(TASK_NAMES_SHOWN, ""), (TASK_NAMES_SHOWN + 2, " and 2 more")])
+@pytest.mark.anyio
+async def test_tasks_in_the_loop_are_named_up_to_a_limit(count: int, more: str) -> None:
+    shop, works = Shop(), Works()
+    tasks = work_until(works)
+    async with shop.worker(tasks, Settings(coroutines=count, lease_ms=60_000)) as worker:
+        assert worker.in_loop() == ""
+        messages = [await shop.submit(tasks["work"]) for _ in range(count)]
+        await reached(lambda: works.running == count, "the tasks to run")
+        said = worker.in_loop()
+        assert said.endswith(more)
+        told = set(said.removesuffix(more).split(", "))
+        assert told <= {f"work {message.uuid}" for message in messages}
+        assert len(told) == TASK_NAMES_SHOWN
+        works.over.set()

@@ -63,6 +63,41 @@ async def test_lone_tasks_are_claimed_and_written_one_by_one() -> None:
     assert floor.count(names.CLAIMED) == STREAM
 
 
+@pytest.mark.anyio
+async def test_worker_pauses_as_its_pace_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    floor, over = Shop(), asyncio.Event()
+
+    async def wait() -> None:
+        await over.wait()
+
+    tasks, asked, rested = named(wait=wait), list[dict[str, object]](), list[float]()
+    async with floor.worker(tasks, Settings(coroutines=2)) as worker:
+
+        def pause(monotonic: float, **situation: object) -> float:
+            asked.append(situation)
+            return 0.0 if situation["draining"] else 1.0
+
+        async def rest(seconds: float) -> None:
+            rested.append(seconds)
+            worker._has_news = True  # as a thread's outcome that came meanwhile
+
+        monkeypatch.setattr(worker._pace, "pause", pause)
+        monkeypatch.setattr(worker._reader, "rest", rest)
+        turned = worker._turned_at
+        worker._wake()
+        await reached(lambda: worker._turned_at > turned, "a turn")
+        assert not asked, "it holds nothing"
+        await floor.submit(tasks["wait"])
+        await reached(lambda: rested and worker._is_waiting, "a pause, and the wait after it")
+        assert asked[0] == {"holding": True, "outcomes": 0, "draining": False}
+        assert rested == [1.0] * len(asked)
+        assert not worker._has_news, "what came in the pause was collected after it"
+        worker.stop()
+        await reached(lambda: asked[-1]["draining"], "a turn that drains")
+        over.set()
+    assert len(rested) < len(asked), "a drain does not pause"
+
+
 @contextmanager
 def held(path: Path) -> Iterator[None]:
     """The file's lock, as another program that commits has it."""

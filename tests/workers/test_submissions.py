@@ -10,17 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journeyman.consumers.views.snapshots import SnapshotKeeper
 from journeyman.journal import AsyncJournal
+from journeyman.journal.errors import HistoryTruncated
 from journeyman.journal.limits import PAGE_EVENTS
 from journeyman.journal.log import Page
 from journeyman.journal.memory.log import MemoryLog
 from journeyman.tasks import TaskView
+from journeyman.tasks.failure_detector import FailureDetector
 from journeyman.tasks.limits import ROW_OVERHEAD_BYTES
 from journeyman.tasks.message import new_id
 from journeyman.tasks.state import names, rows
 from journeyman.tasks.state.rows import KeptRows
 from journeyman.tasks.submitting import submission
 from journeyman.workers import Settings, WorkerLoop
-from journeyman.workers.loop.submissions import stretches
+from journeyman.workers.loop.reader import JournalReader
+from journeyman.workers.loop.submissions import Submissions, stretches
 from support.ledger import Ledger
 from support.shop import LEASE_MS, Shop, named
 from support.waiting import reached
@@ -225,3 +228,29 @@ async def test_submissions_are_read_by_position_from_kafka(
         found = (await journal.read({0: 0, 1: 0}, 10_000)).events
     results = [event.context["result"] for event in found if event.name == names.SUCCEEDED]
     assert sorted(results) == list(range(150))
+
+
+class Truncated(MemoryLog):
+    """A log whose history begins at an offset, according to its refusals."""
+
+    first = 0
+
+    async def read(self, cursor: Mapping[int, int], limit: int = PAGE_EVENTS) -> list[Page]:
+        if cursor[0] < self.first or cursor[0] == 5:
+            raise HistoryTruncated(0, cursor[0], self.first)
+        return await super().read(cursor, limit)
+
+
+@pytest.mark.parametrize(("first", "found"), [(0, [0, 1, 2, 3, 4]), (3, [3, 4]), (5, []), (9, [])])
+@pytest.mark.anyio
+async def test_rows_are_read_from_where_history_begins(first: int, found: list[int]) -> None:
+    floor = Shop()
+    for _ in range(8):
+        await floor.say("thing.made")
+    log = Truncated(floor.store)
+    reader = JournalReader(TaskView(), FailureDetector(1.0), 1.0)
+    await reader.open(AsyncJournal(log))
+    log.first = first
+    rows = await Submissions(reader, TaskView())._rows(0, range(8))
+    assert [offset for offset, _ in rows if offset < 5] == found
+    await reader.aclose()
