@@ -9,6 +9,7 @@ import journeyman as jm
 import msgspec
 import pytest
 from journeyman.journal.event import Draft, encode_context
+from journeyman.journal.limits import BATCH_BYTES_MAX
 from journeyman.tasks import Message, TaskView
 from journeyman.tasks.scheduling import PlannedSchedule, change_schedule, create_schedule, pausing, resuming
 from journeyman.tasks.state import names
@@ -16,7 +17,7 @@ from journeyman.tasks.state.schedules import Date, Interval, Policy, Schedule
 from journeyman.tasks.state.ticks import tick_id
 from journeyman.tasks.tick_messages import template_of
 from journeyman.workers import Settings
-from journeyman.workers.limits import SCHEDULES_FIRED_MAX
+from journeyman.workers.limits import SCHEDULES_FIRED_MAX, TICK_BYTES_MAX
 from journeyman.workers.loop.firing import Firing, drafts_of
 from journeyman.workers.loop.timetable import Timetable
 from journeyman.workers.scheduling.decide import DueTicks, Fire, firing
@@ -238,6 +239,53 @@ def test_append_of_ticks_has_room_for_a_number_of_them() -> None:
     log, _ = timetable(("a", 1_000))
     fires = [Fire(log.view.schedules["a"], tick) for tick in range(2 * SCHEDULES_FIRED_MAX + 1)]
     assert [len(part) for part in drafts_of(fires, {})] == [2 * SCHEDULES_FIRED_MAX, 2 * SCHEDULES_FIRED_MAX, 2]
+
+
+@pytest.mark.parametrize(("per_append", "sizes"), [(4, [8, 8, 2]), (1, [2] * 9), (0.5, [2] * 9)])
+def test_append_of_ticks_is_filled_to_the_byte(per_append: float, sizes: list[int]) -> None:
+    log, _ = timetable(("a", 1_000), ("b", 1_000))
+    message = encode_context("x", {"task_name": "a", "args": [""]})
+    size = int(BATCH_BYTES_MAX / per_append) - TICK_BYTES_MAX
+    message = message.replace(b'""', b'"%b"' % (b"x" * (size - len(message))))
+    near = msgspec.structs.replace(log.view.schedules["a"], message=message)
+    far = msgspec.structs.replace(log.view.schedules["b"], message=message, partition=3)
+    fires = [Fire(each, tick) for tick in range(9) for each in (near, far)]
+    appends = list(drafts_of(fires, {0: 5}))
+    assert all(len({draft.partition for draft in part}) == 1 for part in appends)
+    for partition, expected in ((0, 4), (3, -1)):
+        parts = [part for part in appends if part[0].partition == partition]
+        assert [len(part) for part in parts] == sizes
+        assert {draft.expected for part in parts for draft in part[::2]} == {expected}
+
+
+def test_timetable_waits_for_the_next_tick_or_the_clock() -> None:
+    with jm.Journal("memory://") as journal:
+        assert Firing(journal.asynchronous, None).wait(5.0) is None
+        assert Firing(journal.asynchronous, None).due(5.0) == []
+        assert Firing(journal.asynchronous, timetable()[1]).wait(5.0) is None
+        firing = Firing(journal.asynchronous, timetable(("a", 4_000), ("b", 9_000))[1])
+        assert [firing.wait(now) for now in (1.0, 3.5, 4.0, 7.0)] == [3.0, 0.5, 0.0, 0.0]
+        firing.wait_seconds_max = 2.0
+        assert firing.wait(1.0) == 2.0
+
+
+def test_timetable_follows_what_becomes_of_schedules() -> None:
+    log, table = timetable(("a", 1_000), ("b", 2_000))
+    assert table.next_moment(0) == 1_000
+    log.write(names.SCHEDULE_PAUSED, schedule="a")
+    assert table.next_moment(0) == 2_000
+    log.write(names.SCHEDULE_RESUMED, schedule="a", since=0)
+    assert table.next_moment(0) == 1_000
+    log.write(names.SCHEDULE_CLEARED, schedule="a")
+    assert table.next_moment(0) == 2_000
+    trigger = msgspec.to_builtins(Interval(500, 500))
+    message = {"task_name": "a"}
+    log.write(names.SCHEDULE_CREATED, schedule="a", trigger=trigger, first=500, message=message)
+    assert table.next_moment(0) == 500, "the calendar of the new one"
+    (due,) = table.due(600)
+    assert (due.schedule.name, list(due.ticks)) == ("a", [500])
+    log.write(names.SCHEDULE_FIRED, schedule="a", tick=500, task="a@1")
+    assert table.next_moment(600) == 1_000, "its next tick"
 
 
 def test_message_of_a_tick_is_the_same_in_each_process() -> None:

@@ -77,8 +77,11 @@ def test_index_is_filled_slowly_while_many_events_come(monkeypatch: pytest.Monke
         assert keeper._is_busy()
 
 
+@pytest.mark.parametrize("needs_loop", [False, True])
 @pytest.mark.anyio
-async def test_index_is_filled_where_it_is_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_index_is_filled_where_it_is_behind(
+    needs_loop: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with jm.AsyncJournal(f"sqlite:///{tmp_path}/shop.db") as journal:
         position, filled = {0: 0}, list[dict[int, int]]()
         keeper = IndexKeeper(journal, lambda: position)
@@ -93,10 +96,12 @@ async def test_index_is_filled_where_it_is_behind(tmp_path: Path, monkeypatch: p
         await keeper._look()
         assert not filled, "nothing was read yet"
         position[0] = 1
+        monkeypatch.setattr(journal.log, "needs_loop", needs_loop)
         for _ in range(2):
             await keeper._look()
         assert filled == [{0: 1}], "the second time it is not behind"
         assert Store(f"{tmp_path}/shop.db-index").covered(0).next_offset == 1
+        monkeypatch.undo()
         await keeper.aclose()
 
 
