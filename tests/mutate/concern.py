@@ -29,7 +29,7 @@ _SCHEDULING: Final = (
     "workers/test_paused_queues.py", "workers/test_suspects.py",
 )  # fmt: skip
 _LOOP: Final = (
-    "workers/test_appender.py", "workers/test_hook_calls.py", "workers/test_stopping.py",
+    "workers/test_appender.py", "workers/test_appends.py", "workers/test_hook_calls.py", "workers/test_stopping.py",
     "workers/test_lane.py", "workers/test_dead_processes.py", "workers/test_submissions.py", "workers/test_indexing.py",
     "workers/test_loop.py", "workers/test_loop_edges.py", "workers/test_loop_snapshots.py", "workers/test_streams.py",
     "workers/test_leaving.py", "workers/test_firing.py", "workers/test_hooks.py", "workers/test_amended.py",
@@ -54,6 +54,9 @@ _CONSUMERS: Final = (
     "consumers/test_handed_back.py", "journal/test_shared_tail.py", "consumers/test_beyond.py",
     "consumers/test_checkpoints.py", "consumers/test_parking.py", "consumers/test_conformance.py",
 )  # fmt: skip
+_TAILS: Final = (
+    "journal/test_subscriber.py", "journal/test_shared_tail.py", "journal/test_journal.py", *_CONSUMERS,
+)  # fmt: skip
 
 CONCERNS: Final = (
     Concern("tasks/state/*.py", _STATE, worlds=6),
@@ -64,7 +67,7 @@ CONCERNS: Final = (
     Concern("workers/executors/**/*.py", _EXECUTORS),
     Concern("workers/timed_queue.py", ("workers/test_timed_queue.py",)),
     Concern("journal/sqlite/*.py", _SQLITE),
-    Concern("journal/tails/s*.py", ("journal/test_shared_tail.py", "journal/test_journal.py")),
+    Concern("journal/tails/*.py", _TAILS),
     Concern("consumers/*.py", _CONSUMERS),
     Concern("consumers/engine/*.py", _CONSUMERS),
 )

@@ -37,7 +37,7 @@ def session(pid: int, host: str = HOST, where: str = "") -> SessionState:
 
 
 def test_idle_session_of_an_ended_process_is_expired(gone: int) -> None:
-    assert list(departed([session(gone, where=machine())], frozenset())) == [Expire(0, "other", 7)]
+    assert list(departed([session(gone, where=machine())])) == [Expire(0, "other", 7)]
 
 
 @pytest.mark.anyio
@@ -74,21 +74,21 @@ async def test_draining_worker_leaves_ended_processes_to_others(gone: int, monke
 
 
 def test_idle_session_of_a_living_process_is_left_alone() -> None:
-    assert list(departed([session(os.getpid(), where=machine())], frozenset())) == []
+    assert list(departed([session(os.getpid(), where=machine())])) == []
 
 
 @pytest.mark.parametrize("pid", [0, -1, -(2**30), 2**40])
 def test_idle_session_with_an_impossible_process_id_is_left_alone(pid: int) -> None:
-    assert list(departed([session(pid, where=machine())], frozenset())) == []
+    assert list(departed([session(pid, where=machine())])) == []
 
 
 def test_idle_session_of_another_container_is_left_alone(gone: int) -> None:
-    assert list(departed([session(gone, where="another boot:4026531836")], frozenset())) == []
+    assert list(departed([session(gone, where="another boot:4026531836")])) == []
 
 
 def test_session_without_machine_id_is_judged_by_its_host(gone: int) -> None:
-    assert list(departed([session(gone)], frozenset())) == [Expire(0, "other", 7)]
-    assert list(departed([session(gone, host="elsewhere")], frozenset())) == []
+    assert list(departed([session(gone)])) == [Expire(0, "other", 7)]
+    assert list(departed([session(gone, host="elsewhere")])) == []
 
 
 def test_worker_announces_its_machine_on_joining() -> None:

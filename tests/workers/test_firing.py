@@ -93,6 +93,22 @@ async def test_worker_without_schedules_leaves_them_to_others() -> None:
 
 
 @pytest.mark.anyio
+async def test_draining_worker_fires_no_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop, tasks = Shop(), named(other=lambda: 1)
+    async with shop.worker(tasks, settings()) as worker:
+        await create_schedule(shop.journal, plan(Date(now_ms() + 3_600_000)))
+        await reached(lambda: worker.view.schedules, "the schedule to be seen")
+        later = time.time() + 7_200
+        assert [each.schedule.name for each in worker._firing.due(later)] == ["report"]
+        worker.stop()
+        assert worker._situation(time.monotonic()).draining
+        with monkeypatch.context() as patch:
+            patch.setattr(worker._firing, "due", None)
+            assert worker._situation(time.monotonic()).due == []
+    assert not ticks_of(shop)
+
+
+@pytest.mark.anyio
 async def test_paused_schedule_ticks_again_from_its_resumption_on() -> None:
     shop = Shop()
     async with shop.worker(named(report=lambda: None), settings()):

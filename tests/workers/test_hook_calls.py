@@ -77,7 +77,7 @@ async def hooks_of(task: Task[Any, Any]) -> AsyncIterator[OutcomeHooks]:
     """The hooks of a task; at the end all were called."""
     hooks = OutcomeHooks({"work": task})
     yield hooks
-    await hooks.aclose(60)
+    await hooks.aclose(1_000)
 
 
 def raising(error: BaseException) -> Callable[[], None]:

@@ -71,6 +71,8 @@ def test_index_is_filled_slowly_while_many_events_come(monkeypatch: pytest.Monke
             position[0] += came
             busy.append(keeper._is_busy())
         assert busy == [False, False, True, False]
+        assert not IndexKeeper(journal.asynchronous, lambda: {0: INDEX_BUSY_EVENTS})._is_busy()
+        assert IndexKeeper(journal.asynchronous, lambda: {0: INDEX_BUSY_EVENTS + 1})._is_busy()
         position[0] += INDEX_BUSY_EVENTS + 1
         assert keeper._is_busy(), "they have come since the last interval"
         clock.now += INDEX_INTERVAL_SECONDS / 2
@@ -102,6 +104,26 @@ async def test_index_is_filled_where_it_is_behind(
         assert filled == [{0: 1}], "the second time it is not behind"
         assert Store(f"{tmp_path}/shop.db-index").covered(0).next_offset == 1
         monkeypatch.undo()
+        await keeper.aclose()
+
+
+@pytest.mark.parametrize("needs_loop", [False, True])
+def test_only_a_thread_that_fills_the_index_sleeps(needs_loop: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    with jm.Journal("memory://") as journal:
+        monkeypatch.setattr(journal.asynchronous.log, "needs_loop", needs_loop)
+        keeper = IndexKeeper(journal.asynchronous, lambda: {0: INDEX_BUSY_EVENTS + 1})
+        assert keeper._pace._is_busy() == (not needs_loop)
+        monkeypatch.undo()
+
+
+@pytest.mark.anyio
+async def test_index_is_filled_once_nothing_comes(tmp_path: Path) -> None:
+    async with jm.AsyncJournal(f"sqlite:///{tmp_path}/shop.db") as journal:
+        keeper = IndexKeeper(journal, lambda: {0: 1})
+        await journal.append("thing.made")
+        keeper.start()
+        await keeper._look()
+        assert Store(f"{tmp_path}/shop.db-index").covered(0).next_offset == 1
         await keeper.aclose()
 
 

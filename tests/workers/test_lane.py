@@ -79,6 +79,12 @@ def test_busy_lane_is_not_refilled_one_by_one(lane: Lane) -> None:
     assert hold == 102
     lane.start([job(number) for number in range(hold - 20)])
     assert lane.free(now) == 0
+    lane.outcomes(now, draining=True)  # which gives them back
+    lane.executor.draining, lane._trusted = False, CLAIMS_MAX
+    lane.start([job(number) for number in range(hold - 25)])
+    assert lane.free(now) == 25, "a quarter of the room"
+    lane.start([job(number) for number in range(5)])
+    assert lane.free(now) == 0
     lane.executor._waiting.clear()  # nothing more to do
     assert lane.free(now) == 20
 
@@ -137,6 +143,15 @@ def test_jobs_reached_by_no_thread_are_given_back(lane: Lane) -> None:
     assert sorted(outcome.job.state.id for outcome in outcomes) == ["t0", "t1", "t2"]
     assert {outcome.name for outcome in outcomes} == {names.INTERRUPTED}
     assert not lane.busy
+
+
+def test_jobs_that_cannot_be_started_are_given_back(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+    lane.start([job(0)])
+    monkeypatch.setattr(ThreadExecutor, "start_failure", "the module is gone")
+    now = time.monotonic()
+    assert (lane.room(now), lane.free(now)) == (0, 0)
+    (outcome,) = lane.outcomes(now, draining=False)
+    assert (outcome.name, outcome.detail) == (names.INTERRUPTED, b',"reason":"the module is gone"')
 
 
 def test_jobs_behind_long_ones_are_not_begun_at_once(lane: Lane) -> None:

@@ -11,6 +11,7 @@ import pytest
 from journeyman.journal import AsyncJournal
 from journeyman.journal.errors import AppendInDoubt, JournalGone, JournalUnavailable
 from journeyman.journal.event import Draft, Event
+from journeyman.journal.log import Page
 from journeyman.journal.memory.log import MemoryLog
 from journeyman.tasks import State, TaskView
 from journeyman.tasks.failure_detector import FailureDetector
@@ -222,7 +223,10 @@ async def test_notice_wakes_once_until_it_is_read(tmp_path: Path) -> None:
                 await asyncio.sleep(0)
             await reader.read_what_came(look=True)
             reader.start_waiting(lambda: None)
-            reader._notified()  # as a pass of the event loop does that began before the notice was read
+            assert reader._wakeup_socket is not None
+            reader._notified(
+                reader._wakeup_socket
+            )  # as a pass of the event loop does that began before the notice was read
             assert len(woken) == count
         await reader.aclose()
 
@@ -359,3 +363,16 @@ async def test_pauses_between_attempts_grow_up_to_a_limit(
     pauses.clear()
     await JournalReader(TaskView(), FailureDetector(0.5), 0.5).available(call, "cannot be read")
     assert pauses == [0.025] * 5, "a short lease allows short pauses alone"
+
+
+@pytest.mark.anyio
+async def test_unreadable_record_is_told_of_as_it_is_read(caplog: pytest.LogCaptureFixture) -> None:
+    floor, view = Shop(), TaskView()
+    reader = JournalReader(view, FailureDetector(1.0), 1.0)
+    await reader.open(floor.journal)
+    await floor.say("thing.made")
+    await reader.read_what_came(look=True)
+    assert not caplog.records
+    reader.apply(Page(0, [1], [b"{"]))
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == ["the record at 0"]
+    await reader.aclose()

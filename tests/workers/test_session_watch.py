@@ -28,7 +28,10 @@ def test_sessions_and_processes_are_looked_at_now_and_then() -> None:
     assert watch.is_due(100.0)
     assert watch.looks_for_processes(100.0)
     watch.observe(NONE, 100.0)
-    assert watch.departed(NONE, 100.0) == []
+    assert watch.departed(100.0) == []
+    watch.observe(NONE, 0.0)
+    assert watch.is_due(WATCH_INTERVAL_SECONDS)
+    watch.observe(NONE, 100.0)
     for due, seconds in ((watch.is_due, WATCH_INTERVAL_SECONDS), (watch.looks_for_processes, DEAD_PROCESSES_SECONDS)):
         assert [due(100.0 + part * seconds) for part in (0.0, 0.99, 1.01)] == [False, False, True]
 

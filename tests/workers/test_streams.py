@@ -3,12 +3,14 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from journeyman.journal import AsyncJournal
+from journeyman.journal.event import Draft, Event
+from journeyman.journal.memory.log import MemoryLog
 from journeyman.journal.sqlite.notifier import Notifier, listener_directories
 from journeyman.journal.sqlite.write_lock import WriteLock
 from journeyman.tasks import Message
@@ -60,7 +62,36 @@ async def test_lone_tasks_are_claimed_and_written_one_by_one() -> None:
             await floor.submit(tasks["work"], number)
             await floor.succeeded(number + 1)
             assert not worker._pace.is_stream(time.monotonic())
+        assert (worker.counts.claimed, worker.counts.lost_claims) == (STREAM, 0)
     assert floor.count(names.CLAIMED) == STREAM
+
+
+class Threads(MemoryLog):
+    """Notes which outcomes the threads of tasks have appended."""
+
+    def __init__(self, floor: Shop) -> None:
+        super().__init__(floor.store)
+        self.apart: list[int] = []
+
+    async def append(self, drafts: Sequence[Draft]) -> list[Event]:
+        events = await super().append(drafts)
+        if threading.current_thread() is not threading.main_thread():
+            self.apart += [event.context["result"] for event in events]
+        return events
+
+
+@pytest.mark.anyio
+async def test_thread_of_a_lone_task_alone_writes_its_outcome() -> None:
+    floor, door = Shop(), threading.Event()
+    log, tasks = Threads(floor), named(wait=lambda: (door.wait(60), 1)[1], work=lambda number: number)
+    async with floor.worker(tasks, Settings(threads=2), log=log) as worker:
+        await floor.submit(tasks["wait"])
+        await reached(lambda: worker.counts.claimed == 1, "the first to be claimed, alone")
+        await floor.submit(tasks["work"], 2)
+        await floor.succeeded(1)
+        door.set()
+        await floor.succeeded(2)
+    assert log.apart == [1], "the second was not alone"
 
 
 @pytest.mark.anyio

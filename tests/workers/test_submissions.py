@@ -18,6 +18,7 @@ from journeyman.tasks import TaskView
 from journeyman.tasks.failure_detector import FailureDetector
 from journeyman.tasks.limits import ROW_OVERHEAD_BYTES
 from journeyman.tasks.message import new_id
+from journeyman.tasks.message_encoding import decode_message
 from journeyman.tasks.state import names, rows
 from journeyman.tasks.state.rows import KeptRows
 from journeyman.tasks.submitting import submission
@@ -253,4 +254,41 @@ async def test_rows_are_read_from_where_history_begins(first: int, found: list[i
     log.first = first
     rows = await Submissions(reader, TaskView())._rows(0, range(8))
     assert [offset for offset, _ in rows if offset < 5] == found
+    await reader.aclose()
+
+
+@pytest.mark.anyio
+async def test_rows_end_with_the_log() -> None:
+    floor = Shop()
+    for _ in range(8):
+        await floor.say("thing.made")
+    reader = JournalReader(TaskView(), FailureDetector(1.0), 1.0)
+    await reader.open(floor.journal)
+    rows = await Submissions(reader, TaskView())._rows(0, range(6, 20))
+    assert [offset for offset, _ in rows] == [6, 7]
+    await reader.aclose()
+
+
+@pytest.mark.parametrize("gone", ["amendment", "submission", "neither"])
+@pytest.mark.anyio
+async def test_amendment_without_its_submission_changes_nothing(gone: str) -> None:
+    floor, view = Shop(), TaskView()
+    tasks = named(work=lambda number: number)
+    reader = JournalReader(view, FailureDetector(1.0), 1.0)
+    await reader.open(floor.journal)
+    message = await floor.submit(tasks["work"], 1)
+    await floor.say(names.AMENDED, message.uuid, task=message.uuid, metadata={"step": 2})
+    await reader.read_what_came(look=True)
+    task = view.live[message.uuid]
+    assert view.amendments == {message.uuid: 1}
+    page = await reader.page_at(0, 0, 1)
+    assert page is not None
+    found = {} if gone == "submission" else {message.uuid: page.rows[0]}
+    if gone == "amendment":
+        await floor.log.trim({0: 2})
+    rows = await Submissions(reader, view)._amended(found, [task])
+    if gone == "submission":
+        assert rows == {}
+    else:
+        assert decode_message(rows[message.uuid]).metadata == (None if gone == "amendment" else {"step": 2})
     await reader.aclose()

@@ -10,7 +10,7 @@ from ...tasks.state.state import TaskKind, TaskState
 from ...tasks.state.transitions import State
 from ..executors.pipeline import Job, gone
 from ..scheduling.commit_pace import CommitPace
-from ..scheduling.decide import Claim, Lapse
+from ..scheduling.decide import Claim
 from ..settings import WorkerCounts
 from .drafts import WorkerDraft
 from .known_tasks import KnownTasks
@@ -48,12 +48,9 @@ class ClaimedTasks:
         """
         accepted: list[_Accepted] = []
         for entry, event in zip(entries, events, strict=True):
-            command = entry.command
-            if not isinstance(command, Claim):
-                if isinstance(command, Lapse) and command.task.state is State.READY:
-                    self._lanes.add_ready(command.task)  # refused: the task was requeued, and lapses no more
+            if not isinstance(entry.command, Claim):
                 continue
-            task = command.task
+            task = entry.command.task
             if task.run.claim == event.offset:
                 accepted.append((task, event.offset, task.run.attempts - 1, entry.draft))
                 continue

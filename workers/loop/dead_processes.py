@@ -15,12 +15,12 @@ from ..scheduling.decide import Expire
 from .machine import machine
 
 
-def departed(sessions: Iterable[SessionState], own: frozenset[str]) -> Iterator[Expire]:
+def departed(sessions: Iterable[SessionState]) -> Iterator[Expire]:
     """Yield the expiry of each session without claims whose process on this machine has ended."""
     host, here = socket.gethostname(), machine()
     for session in sessions:
         is_here = session.machine == here if session.machine else session.host == host
-        if session.worker in own or session.claims or not is_here:
+        if session.claims or not is_here:
             continue
         if not _exists(session.pid):
             yield Expire(session.partition, session.worker, session.last)

@@ -76,7 +76,7 @@ def outcome_entries(outcome: Outcome, partition_of: PartitionOf) -> list[WorkerD
     entry = outcome_entry(outcome)
     if outcome.plain and not outcome.large:  # without lock, progress or chain, as nearly always
         return [entry]
-    entries = [*part_entries(outcome), entry] if outcome.large else [entry]
+    entries = [*part_entries(outcome), entry]
     if fields := outcome.job.lease.reported.end(outcome.job):
         entries.insert(0, progress_entry(outcome.job, fields))
     if outcome.link and not outcome.large:

@@ -82,7 +82,7 @@ class Lane:
         """Return the outcomes that should be written now."""
         self._give_back(monotonic, draining=draining)
         outcomes, self._returned = self._returned, []
-        if self.executor.outcomes and not self._linger(monotonic, draining=draining):
+        if self.executor.outcomes and not self._linger(monotonic):
             self._outcomes_since = None
             self._progressed_at = monotonic
             ended = self.executor.collect()
@@ -91,9 +91,9 @@ class Lane:
         self._held -= len(outcomes)
         return outcomes
 
-    def _linger(self, monotonic: float, *, draining: bool) -> bool:
+    def _linger(self, monotonic: float) -> bool:
         """Return whether to let outcomes wait, at most `OUTCOME_LINGER_SECONDS`, for more to share their append."""
-        if draining or not self.executor.waiting:
+        if not self.executor.waiting:  # as in a drain
             return False
         if self._outcomes_since is None:
             self._outcomes_since = monotonic

@@ -270,7 +270,7 @@ class WorkerLoop:
         self._note_turn(monotonic, holding=bool(entries) or self._lanes.busy)
         commands = decide(self.view, self._lanes.offers(monotonic), self._detector, self._situation(monotonic))
         if self._draining_since is None and self._watch.looks_for_processes(monotonic) and self._joined():
-            commands += self._watch.departed(self._sessions.ids, monotonic)
+            commands += self._watch.departed(monotonic)
         ticks, commands = self._firing.take(commands, lambda: self._reader.position)
         entries += await self._command_entries(commands)
         if entries:

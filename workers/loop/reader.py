@@ -163,7 +163,7 @@ class JournalReader:
     def _start_listening(self) -> None:
         self._has_woken = False
         if self._wakeup_socket is not None and not self._listening:
-            asyncio.get_running_loop().add_reader(self._wakeup_socket.fileno(), self._notified)
+            asyncio.get_running_loop().add_reader(self._wakeup_socket.fileno(), self._notified, self._wakeup_socket)
             self._listening = True
 
     def _stop_listening(self) -> None:
@@ -172,11 +172,11 @@ class JournalReader:
             asyncio.get_running_loop().remove_reader(self._wakeup_socket.fileno())
             self._listening = False
 
-    def _notified(self) -> None:
+    def _notified(self, wakeup_socket: socket.socket) -> None:
         """Wake the loop once; called in each pass of the event loop until the notices are read."""
         if self._has_woken:
             self._stop_listening()  # not at once: usually the loop reads them in the same pass
-        elif self._wakeup_socket is not None and not _is_empty(self._wakeup_socket):
+        elif not _is_empty(wakeup_socket):
             self._has_woken = True
             self._wake()
 

@@ -31,10 +31,10 @@ class SessionWatch:
         """Return whether to ask for the `departed`: every `DEAD_PROCESSES_SECONDS`."""
         return monotonic >= self._processes_at
 
-    def departed(self, own: frozenset[str], monotonic: float) -> list[Expire]:
+    def departed(self, monotonic: float) -> list[Expire]:
         """Return the expiries of idle sessions here whose process has ended."""
         self._processes_at = monotonic + DEAD_PROCESSES_SECONDS
-        return list(departed(self._view.all_sessions(), own))
+        return list(departed(self._view.all_sessions()))
 
     @property
     def is_needed(self) -> bool:
