@@ -1,6 +1,7 @@
 """Decodes records: the fields that a reader needs, with one kind of error for any bytes in the log."""
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Final, Generic, TypeVar
 
 import msgspec
@@ -90,6 +91,15 @@ class RowDecoder(Generic[T]):
             return self._decode_lines(lines)
         except (*_BAD, RecursionError):
             return None
+
+    def can_decode(self, rows: Iterable[bytes]) -> bool:
+        """Whether each row can be decoded, of rows that are short enough to be shallow."""
+        try:
+            # Each value is dropped before the next one is made: its memory is used again, and still in the cache.
+            deque(map(self._decode, rows), maxlen=0)
+        except (*_BAD, RecursionError):
+            return False
+        return True
 
     def read_all(self, rows: Sequence[bytes]) -> Sequence[T | None]:
         """Decode each row of a page; None in the place of unreadable ones."""

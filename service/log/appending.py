@@ -67,11 +67,8 @@ def _drafts(writer: str, part: NewDrafts | AnyDrafts) -> Sequence[Draft]:
 def _check_contexts(drafts: Sequence[Draft]) -> None:
     """Raise `InvalidEvent` for a context that is not a JSON object on one line."""
     contexts = [draft.context for draft in drafts]
-    lines = _NEWLINE.join(contexts)
-    if lines.count(_NEWLINE) == len(contexts) - 1:
-        read = _object.decode_lines(lines)
-        if read is not None and len(read) == len(contexts):
-            return
+    if b"".join(contexts).find(_NEWLINE) < 0 and _object.can_decode(contexts):
+        return
     for draft in drafts:
         if _NEWLINE in draft.context or _object.read(draft.context) is None:
             raise InvalidEvent(f"the context of {draft.name!r:.80} is not a JSON object on one line")

@@ -82,3 +82,24 @@ def test_version_that_no_reader_can_read_is_refused(address: str, version: int) 
         (refused,) = outcomes_of(answer.content)
         assert isinstance(refused, Refused)
         assert b"invalid-event" in refused.problem
+
+
+@pytest.mark.parametrize(
+    "contexts",
+    [
+        (b'{"n":', b"1}", b"{}{}"),
+        (b"{}", b"", b"{}{}"),
+        (b"{}", b'{"n":\n1}', b"{}"),
+        (b"{}", b"[1]", b"{}"),
+        (b"{}", b'{"n":1e999}', b"{}"),
+        (b"{}", b'{"n":"\xff"}', b"{}"),
+        (b"{}", b'{"n":%b}' % (b"[" * 10_000 + b"]" * 10_000), b"{}"),
+    ],
+    ids=["objects only when joined", "empty", "two lines", "list", "large number", "no UTF-8", "deep"],
+)
+def test_batch_with_a_context_that_is_no_object_is_refused(address: str, contexts: tuple[bytes, ...]) -> None:
+    body = pack(("writer-of-contexts", [[1, 1, {0: 0}, [["order.paid", context, "k"] for context in contexts]]]))
+    for answer in both_ways(address, body, WORKS):
+        (refused,) = outcomes_of(answer.content)
+        assert isinstance(refused, Refused)
+        assert b"invalid-event" in refused.problem
