@@ -46,11 +46,11 @@ class SessionWatch:
             await self._pause(news)
 
     async def _pause(self, news: anyio.Event) -> None:
-        if any(session.claims for session in self._backend.view.all_sessions()):
-            await anyio.sleep(WATCH_INTERVAL_SECONDS)
-            return
-        with anyio.move_on_after(REMOTE_IDLE_LOOK_SECONDS):
-            await news.wait()
+        if not any(session.claims for session in self._backend.view.all_sessions()):
+            with anyio.move_on_after(REMOTE_IDLE_LOOK_SECONDS):
+                await news.wait()
+        # After news as well: appends that follow each other closely do not each cause a look.
+        await anyio.sleep(WATCH_INTERVAL_SECONDS)
 
     async def _look(self) -> None:
         view, now = self._backend.view, time.monotonic()
