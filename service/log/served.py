@@ -35,12 +35,13 @@ class ServedLog:
             VERSION, identity, log.partitions, _partitioner(log), isinstance(log, OneClock), log.needs_loop
         )
         self.waits = Waits(backend.stopping)
+        self._relay = log if isinstance(log, Relaying) else None  # once: it looks at each member of the protocol
 
     def relay(self) -> Relaying:
         """The log, for appends; `Problem` 501 if it cannot append for programs elsewhere."""
-        if not isinstance(self.log, Relaying):
+        if self._relay is None:
             raise Problem(501, "not-relayed", "the journal behind this service takes no appends over HTTP")
-        return self.log
+        return self._relay
 
 
 def _partitioner(log: Log) -> str:
