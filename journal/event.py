@@ -332,7 +332,7 @@ def record(drafted: Draft, timestamp: float) -> tuple[Event, bytes]:
 def record_with(
     drafts: Sequence[Draft], writer: str, seq: int, microseconds: int, offset: int
 ) -> tuple[list[Event], list[bytes]]:
-    """Number, stamp, record and place drafts, counting on from `seq` and `microseconds`, from `offset` on."""
+    """Stamp, record and place drafts as of `writer`, counting on from `seq` and `microseconds`, from `offset` on."""
     raw = msgspec.Raw
     numbers = range(seq + 1, seq + 1 + len(drafts))
     moments = range(microseconds + 1, microseconds + 1 + len(drafts))
@@ -341,10 +341,14 @@ def record_with(
         for each, number, moment in zip(drafts, numbers, moments, strict=True)
     ]
     rows = list(map(_encoder.encode, events))
-    for each, number in zip(drafts, numbers, strict=True):
-        each.writer, each.seq = writer, number
     _set_all(events, "offset", range(offset, offset + len(events)))
     return events, rows
+
+
+def number_all(drafts: Sequence[Draft], writer: str, first: int) -> None:
+    """Give drafts their writer and its numbers, from `first` up."""
+    for number, each in enumerate(drafts, first):
+        each.writer, each.seq = writer, number
 
 
 def place(event: Event, partition: int, offset: int) -> Event:

@@ -6,7 +6,7 @@ from typing import Final
 import uuid_utils
 
 from .append_counts import AppendCounts
-from .event import Draft, Event, place, record, record_with
+from .event import Draft, Event, number_all, place, record, record_with
 from .limits import CLOCK_STEP_SECONDS_MAX
 
 MICROSECONDS: Final = 1_000_000
@@ -63,7 +63,9 @@ class Writer:
         microseconds = time_after(self.last_microseconds, round(now * MICROSECONDS)) - 1
         # First, so that an interrupt at any moment never leads to two drafts with one number.
         self._seq, self.last_microseconds = seq + len(drafts), microseconds + len(drafts)
-        return record_with(drafts, writer, seq, microseconds, offset)
+        recorded = record_with(drafts, writer, seq, microseconds, offset)
+        number_all(drafts, writer, seq + 1)
+        return recorded
 
     def record_numbered(self, drafts: Sequence[Draft], now: float, offset: int) -> tuple[list[Event], list[bytes]]:
         """As `record_all`, for drafts that another writer has numbered, one after the other."""

@@ -17,7 +17,7 @@ import uuid_utils
 from ..append_counts import AppendCounts
 from ..conditions import is_conditional, only_partition
 from ..errors import AppendInDoubt, JournalClosed, JournalError, JournalGone, JournalUnavailable
-from ..event import Draft, Event, check_all
+from ..event import Draft, Event, check_all, number_all
 from ..limits import CLOSE_SECONDS_MAX
 from ..log import check_batch, check_partitions
 from .connection import Connection, backoff, may_pass
@@ -112,8 +112,7 @@ class Appends:
         self._check_room(size)
         first = self._seq + 1
         self._seq += len(drafts)
-        for number, draft in enumerate(drafts, first):
-            draft.writer, draft.seq = self._writer, number
+        number_all(drafts, self._writer, first)
         several = self._partition_for if self._partitions > 1 else None
         partitions = {0} if several is None else {*map(several, drafts)}
         since = self._reached.of(partitions)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from ...journal.errors import InvalidEvent
-from ...journal.event import Draft, Event, Plain
+from ...journal.event import Draft, Event, Plain, number_all
 from ...journal.http.limits import PARTS_MAX, WRITER_CHARS_MAX
 from ...journal.http.wire import AnyDrafts, AppendRequest, Landed, NewDrafts, Refused, pack, request_of
 from ...journal.log import Relaying
@@ -54,8 +54,7 @@ def _drafts(writer: str, part: NewDrafts | AnyDrafts) -> Sequence[Draft]:
     if isinstance(part, NewDrafts):
         if not (0 < part.first <= WHOLE_MAX - len(drafts) and drafts):
             raise InvalidEvent(f"an append has events, numbered from 1 up; got {len(drafts)} from {part.first}")
-        for number, draft in enumerate(drafts, part.first):
-            draft.writer, draft.seq = writer, number
+        number_all(drafts, writer, part.first)
         return Plain(drafts)
     for draft in drafts:
         identities = [(draft.writer, draft.seq), *([draft.origin] if draft.origin is not None else [])]
@@ -77,10 +76,10 @@ def _check_contexts(drafts: Sequence[Draft]) -> None:
 def _landed(drafts: Sequence[Draft], events: Sequence[Event]) -> Landed:
     """The places and times of the events of these drafts, in the shortest form."""
     times = [event.timestamp for event in events]
-    partitions, offsets = [event.partition for event in events], [event.offset for event in events]
-    partition, first = partitions[0], offsets[0]
+    offsets, first = [event.offset for event in events], events[0].offset
+    together = len({event.partition for event in events}) == 1
     return Landed(
-        partition if len({*partitions}) == 1 else partitions,
+        events[0].partition if together else [event.partition for event in events],
         first if offsets == list(range(first, first + len(offsets))) else offsets,
         times,
         None if _keep_numbers(drafts, events) else [(event.writer, event.seq) for event in events],

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from journeyman.journal import Draft, Event, EventTooLarge, InvalidEvent, Journal, Position, draft
-from journeyman.journal.event import check, encode_context, place, record, record_with
+from journeyman.journal.event import check, encode_context, number_all, place, record, record_with
 from journeyman.journal.event_decoding import decode, decode_all
 from journeyman.journal.limits import (
     CLOCK_STEP_SECONDS_MAX,
@@ -68,6 +68,7 @@ def test_batch_recording_equals_recording_each(
 ) -> None:
     drafts, again = ([draft(*item) for item in items] for _ in range(2))
     events, rows = record_with(drafts, "w", seq, last, 40)
+    number_all(drafts, "w", seq + 1)
     for number, (drafted, event, row) in enumerate(zip(again, events, rows, strict=True), start=1):
         drafted.writer, drafted.seq = "w", seq + number
         single, single_row = record(drafted, (last + number) / 1_000_000)
