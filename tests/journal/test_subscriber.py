@@ -224,6 +224,18 @@ async def test_looks_at_the_log_take_turns_among_partitions() -> None:
         assert await waiting is not None
 
 
+@pytest.mark.anyio
+async def test_look_at_one_partition_leaves_the_others() -> None:
+    async with desk(2) as here:
+        leader, other = await here.sharing(0, 0), await here.sharing(0, 0)
+        waiting = asyncio.ensure_future(leader.page())
+        await asyncio.sleep(0)
+        await here.append(1, 1)
+        assert await other.page(partition=0, timeout=0) is None
+        assert offsets(await other.page(partition=1, timeout=0)) == [0]
+        assert await waiting is not None
+
+
 @needing_a_loop
 @pytest.mark.anyio
 async def test_reader_that_leaves_passes_the_lead_on(needs_loop: bool) -> None:

@@ -1,11 +1,21 @@
 """How the worker's events are divided into appends: as few as the limits allow, and none divides what is bound."""
 
+import json
+
 import pytest
 from journeyman.journal.event import check
 from journeyman.tasks.state import names
-from journeyman.workers.executors.pipeline import SessionLease
+from journeyman.workers.executors.pipeline import Job, Outcome, SessionLease
 from journeyman.workers.loop import drafts
-from journeyman.workers.loop.drafts import ReleaseContext, WorkerDraft, appends_of, session_entry, within_limits
+from journeyman.workers.loop.drafts import (
+    ReleaseContext,
+    WorkerDraft,
+    appends_of,
+    outcome_entries,
+    session_entry,
+    within_limits,
+)
+from support.states import claimed_task
 
 LEASE = SessionLease("worker", 0)
 SIZE = check(session_entry(names.BEAT, LEASE).draft)
@@ -76,3 +86,14 @@ def test_outcome_with_a_release_has_an_append_of_its_own(releases: list[int], ex
     parts = [list(part) for part in appends_of(made)]
     assert [len(part) for part in parts] == expected
     assert [entry for part in parts for entry in part] == made
+
+
+def test_last_report_of_progress_stands_before_the_outcome() -> None:
+    lease = SessionLease("worker", 0)
+    job = Job(claimed_task("t", 4, 5), lease, 5, b'{"context":{"task":"t"}}', 0)
+    lease.reported.put(job, "progress", b"0.5")
+    entries = outcome_entries(Outcome(job, names.SUCCEEDED), lambda _: 0)
+    assert [entry.draft.name for entry in entries] == [names.PROGRESSED, names.SUCCEEDED]
+    assert json.loads(entries[0].draft.context) == {"task": "t", "worker": "worker", "claim": 5, "progress": 0.5}
+    assert not lease.reported.take()
+    assert len(outcome_entries(Outcome(job, names.SUCCEEDED), lambda _: 0)) == 1

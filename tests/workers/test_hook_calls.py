@@ -327,6 +327,7 @@ def test_hook_may_return_after_its_loop_has_ended(caplog: pytest.LogCaptureFixtu
     hooks.ended(outcome_of(task))
     wait_until(lambda: task.calls, "the hook to be called")
     asyncio.run(hooks.aclose(0.0))
+    assert "0 hooks were not called" in caplog.text
     caplog.clear()
     door.set()
     task.threads[0].join(60)

@@ -96,7 +96,7 @@ async def test_index_is_filled_where_it_is_behind(
         monkeypatch.setattr(keeper, "_fill", noted)
         await journal.append("thing.made")
         await keeper._look()
-        assert not filled, "nothing was read yet"
+        assert not (filled or Path(f"{tmp_path}/shop.db-index").exists()), "nothing was read yet"
         position[0] = 1
         monkeypatch.setattr(journal.log, "needs_loop", needs_loop)
         for _ in range(2):

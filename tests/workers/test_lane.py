@@ -231,6 +231,13 @@ def test_lane_is_woken_when_a_delay_is_over(lane: Lane) -> None:
     assert lane.next_moment(50.0, 1_000.0) == 50.5
 
 
+def test_lane_is_woken_to_take_what_others_left(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane.ready, "steal_at", lambda: 60.0)
+    assert lane.next_moment(50.0, 1_000.0) == 60.0
+    lane.ready.add(due_task(due=1_000.5))
+    assert lane.next_moment(50.0, 1_000.0) == 50.5
+
+
 @pytest.mark.parametrize("why", ["draining", "no room"])
 def test_lane_is_not_woken_by_tasks_it_would_not_claim(lane: Lane, why: str) -> None:
     now = time.monotonic()

@@ -1,6 +1,7 @@
 """When a worker's loop looks at the other sessions and at their processes. The test moves the clock."""
 
 import functools
+import json
 import os
 from typing import Any
 
@@ -125,6 +126,10 @@ def test_worker_reads_its_own_registration_as_others_do(
 ) -> None:
     fact, context = joining("w", 15_000, accepts, selection, 3)
     assert read_context(names.JOINED, context) == fact
+    said = json.loads(context)
+    assert [name in said for name in ("accepts", "selection", "more_tasks")] == [
+        bool(fact.accepts), bool(selection.said()), bool(fact.more_tasks)
+    ]  # fmt: skip
     assert (fact.worker, fact.lease_ms, fact.slots, fact.pid) == ("w", 15_000, 3, os.getpid())
     assert (fact.tasks is None) == (accepts is None)
     left_out = len(accepts or {}) - len(fact.tasks or ())

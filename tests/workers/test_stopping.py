@@ -1,6 +1,7 @@
 """How long a worker that is told to stop tries to leave: as long as it owes the journal something, else briefly."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -8,10 +9,13 @@ import pytest
 from journeyman.journal import AsyncJournal
 from journeyman.journal.event import Draft, Event
 from journeyman.journal.memory.log import MemoryLog
+from journeyman.tasks import Message, State
 from journeyman.tasks.state import names
 from journeyman.workers import Settings, WorkerLoop
 from journeyman.workers.errors import OutcomesUnwritten
+from journeyman.workers.executors import HandOver
 from journeyman.workers.limits import STOP_IDLE_SECONDS, STOP_UNSTARTED_SECONDS, TASK_NAMES_SHOWN
+from journeyman.workers.loop.hand_over import HandOverLoop
 from support.shop import Shop, Tasks, named
 from support.waiting import reached
 
@@ -217,3 +221,86 @@ async def test_tasks_in_the_loop_are_named_up_to_a_limit(count: int, more: str) 
         assert told <= {f"work {message.uuid}" for message in messages}
         assert len(told) == TASK_NAMES_SHOWN
         works.over.set()
+
+
+@pytest.mark.anyio
+async def test_end_of_the_drain_cancels_what_still_runs() -> None:
+    shop, ended = Shop(), asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    tasks = named(work=work)
+    async with shop.worker(tasks, Settings(coroutines=1, lease_ms=60_000, drain_seconds=0)) as worker:
+        message = await shop.submit(tasks["work"])
+        await reached(lambda: worker.counts.claimed, "the task to run")
+    await asyncio.wait_for(ended.wait(), 60)
+    assert (shop.task(message).state, worker.counts.left_running) == (State.READY, 1)
+
+
+@pytest.mark.anyio
+async def test_worker_that_has_left_waits_for_nothing() -> None:
+    shop = Shop()
+    async with shop.worker(work_until(Works()), SETTINGS) as worker:
+        await reached(lambda: worker._reader.waits, "it to wait for a page")
+        waiting = worker._reader._page_task
+    assert waiting is not None
+    assert waiting.done()
+
+
+@pytest.mark.anyio
+async def test_question_about_health_causes_a_turn() -> None:
+    async with Shop().worker(work_until(Works()), SETTINGS) as worker:
+        await reached(lambda: worker._is_waiting, "it to wait")
+        turned = worker._turned_at
+        for _ in range(2):
+            assert worker.health() is not None
+        await reached(lambda: worker._turned_at > turned, "a turn")
+
+
+@pytest.mark.anyio
+async def test_loop_waits_again_after_news_of_a_thread() -> None:
+    shop, tasks = Shop(), named(work=lambda: 1)
+    async with shop.worker(tasks, Settings(threads=2, lease_ms=60_000)) as worker:
+        await reached(lambda: worker._is_waiting, "it to wait")
+        worker._wake_from_thread()
+        await reached(lambda: worker._is_waiting and not worker._has_news, "it to have looked, and to wait again")
+
+
+@pytest.mark.anyio
+async def test_kinds_of_tasks_are_remembered_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("journeyman.workers.loop.lanes.READY_KINDS_REMEMBERED", 2)
+    shop, tasks = Shop(), named(work=lambda: 1)
+    async with shop.worker(tasks, Settings(threads=2, lease_ms=60_000)) as worker:
+        for number in range(5):
+            await shop.submit_message(Message(task_name="work", queue=f"queue-{number}"))
+        await shop.succeeded(5)
+        assert len(worker._lanes._ready_of) <= 2
+
+
+@pytest.mark.anyio
+async def test_worker_tells_of_other_functions_as_it_joins(caplog: pytest.LogCaptureFixture) -> None:
+    shop, tasks = Shop(), named(work=lambda: 1)
+    theirs = {"work": {"functions": ["other:work"]}}
+    await shop.say(names.JOINED, "other", worker="other", lease_ms=60_000, tasks=["work"], accepts=theirs)
+    async with shop.worker(tasks, Settings(threads=2, lease_ms=60_000)):
+        pass
+    assert "has other:work under the name work" in caplog.text
+
+
+@pytest.mark.anyio
+async def test_tasks_left_with_their_callers_are_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    shop, tasks, hand_over = Shop(), named(work=lambda: 1), HandOver()
+    message = await shop.submit(tasks["work"])
+    loop = HandOverLoop(shop.journal, Settings(lease_ms=60_000, drain_seconds=0), hand_over)
+    running = asyncio.ensure_future(loop.run())
+    held = await asyncio.wait_for(asyncio.wrap_future(hand_over.ask()), 60)
+    assert held is not None
+    assert held.job.state.id == message.uuid
+    loop.stop()
+    await asyncio.wait_for(running, 60)
+    assert shop.task(message).state is State.READY
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]

@@ -266,6 +266,8 @@ async def test_rows_end_with_the_log() -> None:
     await reader.open(floor.journal)
     rows = await Submissions(reader, TaskView())._rows(0, range(6, 20))
     assert [offset for offset, _ in rows] == [6, 7]
+    rows = await Submissions(reader, TaskView())._rows(0, range(3, 6))
+    assert [offset for offset, _ in rows] == [3, 4, 5]
     await reader.aclose()
 
 

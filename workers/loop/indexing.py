@@ -72,8 +72,8 @@ class IndexKeeper:
             return  # readers in other processes cannot see it
         position = self._position()
         came, self._seen = sum(position.values()) - self._seen, sum(position.values())
-        if not came and self._seen == 0:
-            return
+        if not self._seen:
+            return  # an empty journal needs no file
         behind = sum(max(0, end - index.covered_up_to(partition)) for partition, end in position.items())
         if is_due(came, behind, paced=not self._journal.log.needs_loop):
             await self._fill(index)

@@ -229,7 +229,6 @@ class WorkerLoop:
 
     def _begin(self, partitions: Sequence[int]) -> None:
         self._sessions = OwnSessions(self.view, partitions, self._wake_from_thread)
-        self._lanes.share_anew(self._sessions)
         self._known.compare(self.view.all_sessions())
         for task in sorted(self.view.live.values(), key=lambda each: each.submitted):
             if task.run.state is State.READY:
