@@ -88,7 +88,7 @@ class Subscriber:
                 page, over = await self._catch_up(limit, remaining)
             else:
                 page, over = await self._follow(self._place, limit, deadline, partition, moves)
-            if page is not None or over:
+            if over:
                 return page
 
     async def glance(self, limit: int = PAGE_EVENTS, partition: int | None = None) -> Page | None:

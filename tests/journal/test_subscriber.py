@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from journeyman.journal import AsyncJournal, Draft, JournalClosed
-from journeyman.journal.log import Page
+from journeyman.journal import AsyncJournal, Draft, JournalClosed, JournalUnavailable
+from journeyman.journal.log import Page, Tail
 from journeyman.journal.memory.log import MemoryLog, MemoryStore
 from journeyman.journal.tails.subscriber import Subscriber
+from support.shop import RepeatingLog, Shop
 
 
 class Desk:
@@ -175,6 +176,23 @@ async def test_closed_reader_knows_where_it_stood(shares: bool) -> None:
             await reader.glance()
 
 
+@pytest.mark.anyio
+async def test_reader_without_a_tail_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with desk() as here:
+
+        async def away(cursor: object) -> Tail:
+            raise JournalUnavailable("the journal is away")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(here.journal.log, "tail", away)
+            with pytest.raises(JournalUnavailable):
+                await here.journal.follow({0: 0})
+        reader = await here.sharing(0)
+        await here.append(2)
+        assert offsets(await reader.page(1, timeout=0)) == [0]
+        assert reader._shared.readers == 1, "the other is not counted, so no page is kept for it"
+
+
 # -- one tail for all ------------------------------------------------------------------------------------------------
 
 
@@ -234,6 +252,24 @@ async def test_look_at_one_partition_leaves_the_others() -> None:
         assert await other.page(partition=0, timeout=0) is None
         assert offsets(await other.page(partition=1, timeout=0)) == [0]
         assert await waiting is not None
+
+
+@pytest.mark.anyio
+async def test_records_that_are_left_out_are_passed_by_all() -> None:
+    shop = Shop()
+    journal = AsyncJournal(RepeatingLog(shop.store))
+    readers = [await journal.follow({0: 0}) for _ in range(2)]
+    for reader in readers:
+        assert await reader.page(timeout=0) is None
+        assert reader.shares
+    await shop.say("repeated")
+    for reader in readers:
+        assert await reader.page(timeout=0) is None
+        assert place(reader) == {0: 1}
+    await shop.say("thing.made")
+    for reader in readers:
+        assert offsets(await reader.page(timeout=0)) == [1]
+        await reader.aclose()
 
 
 @needing_a_loop
