@@ -37,6 +37,7 @@ _WAYS_OUT: Final[tuple[tuple[type | tuple[type, ...], str], ...]] = (
 
 _marshalled: Final = marshal.dumps
 _WITHOUT_REFERENCES: Final = 2  # the version of the format: later ones look up each part
+_BROKEN: Final = "text with half a surrogate pair, which UTF-8 cannot hold; pass it decoded, or as base64"
 NULL: Final = b"null"  # looked for by `find`: `in` takes the bytes for a number first, at four times the cost
 is_atoms: Final = _ATOMS.issuperset  # called with the types of values
 
@@ -89,7 +90,7 @@ def is_unchanged(value: Any) -> bool:
 
 
 def explain(value: Any, place: str, depth: int = 0) -> None:
-    """Raise `NotPlain` for the first part of `value` that JSON cannot hold, numbers beyond its range included."""
+    """Raise `NotPlain` for the first part of `value` that JSON cannot hold, numbers and text beyond it included."""
     kind = type(value)
     if depth > CONTEXT_DEPTH_MAX:
         raise NotPlain(f"{place:.200}… has lists or dictionaries in one another more than {CONTEXT_DEPTH_MAX} deep")
@@ -100,12 +101,22 @@ def explain(value: Any, place: str, depth: int = 0) -> None:
         for key, each in value.items():
             if type(key) is not str:
                 raise NotPlain(f"{place} has the key {_shown(key)} of type {_name(type(key))}; write keys as text")
+            if _is_broken(key):
+                raise NotPlain(f"{place} has the key {_shown(key)}, {_BROKEN}")
             explain(each, f"{place}.{key:.80}", depth + 1)
-    elif kind not in _ATOMS:
+    else:
+        _explain_atom(value, place)
+
+
+def _explain_atom(value: Any, place: str) -> None:
+    kind = type(value)
+    if kind not in _ATOMS:
         raise NotPlain(f"{place} is a value of type {_name(kind)}, {_shown(value)}; {_way_out(value)}")
-    elif kind is int and not _WHOLE_MIN <= value <= _WHOLE_MAX:
+    if kind is str and _is_broken(value):
+        raise NotPlain(f"{place} is {_shown(value)}, {_BROKEN}")
+    if kind is int and not _WHOLE_MIN <= value <= _WHOLE_MAX:
         raise NotPlain(f"{place} is a whole number of more than 64 bits; pass it as text")
-    elif kind is float and not isfinite(value):
+    if kind is float and not isfinite(value):
         raise NotPlain(f"{place} is {value}, and JSON has neither NaN nor an infinite number; pass None or text")
 
 
@@ -128,6 +139,14 @@ def _is_plain(value: Any, depth: int, *, ranged: bool) -> bool:
         return True
     inner = [each for each in parts if type(each) not in _ATOMS]
     return depth < CONTEXT_DEPTH_MAX and all(_is_plain(each, depth + 1, ranged=ranged) for each in inner)
+
+
+def _is_broken(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _way_out(value: object) -> str:

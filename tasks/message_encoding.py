@@ -22,6 +22,15 @@ class _Submission(msgspec.Struct):
 _decoder: Final = RowDecoder(_Submission)
 _encoder: Final = msgspec.json.Encoder()
 
+# The fields of a message that hold the caller's values, as errors call them.
+_CALLED: Final = {
+    "args": "arguments",
+    "kwargs": "arguments",
+    "metadata": "metadata",
+    "previous_result": "previous result",
+    "callback_message_data": "callback",
+}
+
 
 def encode_message(message: Message) -> bytes:
     """Encode a message as the context of its `task.submitted`; `ValidationError` names a value JSON cannot hold."""
@@ -44,10 +53,12 @@ def encode_message(message: Message) -> bytes:
             (message.args, message.kwargs, message.metadata, message.backoff_settings, message.previous_result), encoded
         )
     except (TypeError, ValueError, RecursionError, OverflowError, msgspec.MsgspecError) as error:
+        called, cause = _cause(message, error)
+        by_serializer = "; or give the task or its broker a serializer=, such as MsgspecSerializer"
         raise ValidationError(
-            f"the arguments of {message.task_name} cannot be written as JSON: {_cause(message, error)}. "
-            "Pass plain data (text, numbers, lists, objects), or a reference to data stored elsewhere; or give the "
-            "task or its broker a serializer=, such as MsgspecSerializer."
+            f"the {called} of {message.task_name} cannot be written as JSON: {cause}. Pass plain data (text, numbers, "
+            "lists, objects), or a reference to data stored elsewhere"
+            f"{by_serializer if called == _CALLED['args'] else ''}."
         ) from error
     return encoded
 
@@ -70,14 +81,14 @@ def _encode_by(serializer: AnySerializer, message: Message) -> bytes:
     return context
 
 
-def _cause(message: Message, error: Exception) -> Exception:
-    """Return the error that names the place of the value, if one can be found."""
-    try:
-        for place in ("args", "kwargs", "metadata", "previous_result", "callback_message_data"):
+def _cause(message: Message, error: Exception) -> tuple[str, Exception]:
+    """Return which of the caller's values is at fault, and the error that names its place, if one can be found."""
+    for place, called in _CALLED.items():
+        try:
             explain(getattr(message, place), place)
-    except ValueError as placed:
-        return placed
-    return error
+        except ValueError as placed:
+            return called, placed
+    return _CALLED["args"], error
 
 
 def decode_message(row: bytes) -> Message:

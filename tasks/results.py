@@ -11,7 +11,7 @@ from ..journal.deadlines import deadline_of, seconds_of
 from ..journal.errors import EventConflict
 from ..journal.event_decoding import unreadable
 from ..journal.journal import Journal
-from ..journal.json_values import check_plain
+from ..journal.json_values import explain
 from ..journal.row_decoder import Moment, RowDecoder, Whole
 from .access import JournalAccess
 from .accounts import account_of
@@ -333,7 +333,7 @@ class Results:
     async def set(self, task_id: str, result: Any, *, nx: bool) -> None:
         """See `ResultStore.set`."""
         try:
-            check_plain(result, "result")
+            explain(result, "result")
         except ValueError as error:
             raise ValidationError(f"the result of task {task_id!r} cannot be written as JSON: {error}") from error
         while True:

@@ -119,12 +119,22 @@ class Colour(enum.Enum):
         (2**64, "more than 64 bits"),
         ([1, -(2**63) - 1], r"kwargs.to\[1\] is a whole number of more than 64 bits"),
         (float("inf"), "infinite"),
+        ({"a": ["\ud800"]}, r"kwargs.to.a\[0\] is '\\ud800', text with half a surrogate pair"),
+        ({"\ud800": 1}, r"kwargs.to has the key '\\ud800', text with half a surrogate pair"),
     ],
     ids=repr,
 )
 def test_value_that_json_would_change_is_refused_with_its_place(value: object, said: str) -> None:
     with pytest.raises(jm.ValidationError, match=said):
         send.generate(kwargs={"to": value})
+
+
+def test_refused_metadata_is_not_sent_to_a_serializer() -> None:
+    with pytest.raises(jm.ValidationError, match=r"the metadata of send .* metadata\.when is a value") as raised:
+        send.generate(["ada"], metadata={"when": {1, 2}})
+    assert "serializer" not in str(raised.value)
+    with pytest.raises(jm.ValidationError, match=r"the arguments of send .* give the task or its broker a serializer="):
+        send.generate([{1, 2}])
 
 
 def test_deep_value_is_refused() -> None:

@@ -126,11 +126,12 @@ def test_result_stored_by_hand_is_collected_while_the_task_waits(store: Any, jou
     assert Broker(journal).exists(message)
 
 
-def test_result_that_cannot_be_stored_is_refused(store: Any, journal: Journal) -> None:
+@pytest.mark.parametrize("value", [object(), float("nan"), 2**64, "\ud800"])
+def test_result_that_cannot_be_stored_is_refused(store: Any, journal: Journal, value: object) -> None:
     with pytest.raises(ValidationError, match="knows no task 'unknown'"):
         store.set("unknown", 5)
-    with pytest.raises(ValidationError, match=r"result\.when"):
-        store.set(submitted(journal), {"when": object()})
+    with pytest.raises(ValidationError, match=r"JSON: result\.when"):
+        store.set(submitted(journal), {"when": value})
 
 
 def test_deleting_returns_the_number(store: Any, journal: Journal) -> None:
