@@ -255,7 +255,7 @@ def _each(
                 done = words[0] if changed and not dry_run else None
                 print_json(ScheduleChangeAnswer(name, is_known, changed, done, dry_run))
             elif not is_known:
-                print(f"schedule {printable(name)} is not known {opened.location}", flush=True)
+                print(f"schedule {printable(name)} is not known to the journal {opened.location}", flush=True)
             else:
                 done = f"would be {words[0]}" if dry_run else words[0]
                 print(f"schedule {printable(name)} {done if changed else words[1]}", flush=True)

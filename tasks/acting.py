@@ -130,11 +130,9 @@ def alive(journal: AsyncJournal, task_id: str, found: Found) -> TaskState:
     """Return the task that was found; `MessageDoesNotExistsError` unless it waits or runs."""
     task = found.task
     if task is None or task.state not in (State.READY, State.CLAIMED):
-        what = "no such task is known there" if task is None else f"it {in_words(task.state)}"
+        what = f"is not known to the journal {journal.location}" if task is None else in_words(task.state)
         again = "; a dead letter runs again by broker.requeue" if task and task.state is State.FAILED else ""
-        raise MessageDoesNotExistsError(
-            f"the task {task_id!r} does not wait or run in the journal {journal.location}: {what}{again}"
-        )
+        raise MessageDoesNotExistsError(f"the task {task_id!r} does not wait or run: it {what}{again}")
     return task
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from ..journal.async_journal import AsyncJournal
 from ..journal.deadlines import deadline_of
 from ..journal.errors import EventConflict
-from ..journal.json_values import check_plain
+from ..journal.json_values import explain
 from ..journal.tails.subscriber import Subscriber
 from .accounts import TaskAccount, account_of
 from .durations import seconds
@@ -97,18 +97,19 @@ class Statuses:
         """See `StatusTracker.set`."""
         (wanted,) = statuses_in(status)
         try:
-            check_plain(details, "details")
+            explain(details, "details")
         except ValueError as error:
             raise ValidationError(f"the details cannot be written as JSON: {error}") from error
         while True:
             found = await self._lookup.current(task_id)
             now = status_of(found.task)
             if now is not wanted:
-                known = "is not known to" if found.task is None else f"is {now.name} in"
+                unknown = f"is not known to the journal {self._journal.location}"
+                known = unknown if found.task is None else f"is {now.name}"
                 raise ValidationError(
-                    f"the task {task_id} {known} the journal {self._journal.location}, so it cannot be set to "
-                    f"{wanted.name}: the status follows from the task's events. Report details under its own status; "
-                    "submit, retry, ack, fail or revoke by a broker to change it."
+                    f"the task {task_id} {known}, so it cannot be set to {wanted.name}: the status follows from the "
+                    "task's events. Report details under its own status; submit, retry, ack, fail or revoke by a "
+                    "broker to change it."
                 )
             said = details if isinstance(details, dict | None) else {"details": details}
             more = {} if said is None else {"details": said}

@@ -99,7 +99,7 @@ def test_schedule_is_paused_resumed_and_cleared(call: Run, url: str) -> None:
         assert events()[-1] == names.SCHEDULE_CLEARED
         assert call("schedule", "show", "report", "--journal", url).returncode == 1
         unknown = call("schedule", "resume", "report", "--journal", url)
-        assert (unknown.returncode, "is not known" in unknown.stdout) == (1, True)
+        assert (unknown.returncode, "report is not known to the journal " in unknown.stdout) == (1, True)
 
 
 def test_worker_fires_what_is_due_and_show_tells_of_it(call: Run, start: Start, url: str) -> None:

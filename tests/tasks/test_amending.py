@@ -90,7 +90,7 @@ def test_ended_message_is_not_amended(broker: Any, journal: Journal, message: Me
 
 
 def test_unknown_message_is_not_amended(broker: Any) -> None:
-    with pytest.raises(MessageDoesNotExistsError, match="no such task is known"):
+    with pytest.raises(MessageDoesNotExistsError, match="it is not known to the journal memory://"):
         broker.sync_to_journal(Message("work"))
 
 
