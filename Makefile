@@ -32,8 +32,8 @@ check: $(INSTALLED)  ## lint, format, types, import contracts
 	cd tests && ../$(BIN)/mypy --namespace-packages --explicit-package-bases --config-file ../pyproject.toml .
 	$(BIN)/lint-imports
 
-unit: $(INSTALLED)  ## the tests alone, three files at a time
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+unit: $(INSTALLED)  ## the tests alone, four files at a time
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 test: check unit  ## check and test everything
 
