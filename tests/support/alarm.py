@@ -41,6 +41,11 @@ def _moments(code: CodeType) -> frozenset[int]:
     return frozenset(at.offset for at in dis.get_instructions(code) if _BEFORE_LOOKS.match(at.opname))
 
 
+# The moments of the code that is traced, by its id: to hash code is to hash all its parts, each time. An id may come
+# again when its code is gone, so each frame that is entered sets those of its own code.
+_moments_by_id: dict[int, frozenset[int]] = {}
+
+
 class Alarm:
     """Signals to the process once, just before the given one of the moments at which the interpreter looks for signals.
 
@@ -98,16 +103,16 @@ class Alarm:
             return None
         frame.f_trace_lines = False
         frame.f_trace_opcodes = True
+        _moments_by_id[id(frame.f_code)] = _moments(frame.f_code)
         return _count
 
-    def count(self, frame: FrameType, what: str) -> None:
+    def count(self) -> None:
         """Count a moment, and light the fuse if it is the one."""
-        if what == "opcode" and frame.f_lasti in _moments(frame.f_code):
-            self._left -= 1
-            if not self._left:
-                sys.settrace(None)
-                burning: set[None] = set()
-                self._fuses = [_Fuse(burning, methodcaller("signal", each)) for each in self._signals]
+        self._left -= 1
+        if not self._left:
+            sys.settrace(None)
+            burning: set[None] = set()
+            self._fuses = [_Fuse(burning, methodcaller("signal", each)) for each in self._signals]
 
 
 # The alarm that is set. It is traced by these two functions and not by its own methods: with an error that is raised in
@@ -120,7 +125,8 @@ def _enter(frame: FrameType, _what: str, _arg: object) -> Callable[..., Any] | N
 
 
 def _count(frame: FrameType, what: str, _arg: object) -> Callable[..., Any]:
-    _set[0].count(frame, what)
+    if what == "opcode" and frame.f_lasti in _moments_by_id[id(frame.f_code)]:
+        _set[0].count()
     return _count
 
 
