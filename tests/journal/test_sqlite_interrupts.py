@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -147,8 +148,7 @@ def test_interrupted_lone_append_repeated_is_one_event(
     assert count(log) == 3
 
 
-def append_nowait(log: SqliteLog, drafts: Sequence[Draft]) -> None:
-    Journal(log).append_drafts(drafts)
+Write = Callable[[Sequence[Draft]], object]
 
 
 def append_as_others_do(log: SqliteLog, drafts: Sequence[Draft]) -> None:
@@ -159,27 +159,44 @@ def append_from_a_loop(log: SqliteLog, drafts: Sequence[Draft]) -> None:
     asyncio.run(log.append(drafts))
 
 
+def through_one_journal(log: SqliteLog) -> Write:
+    """A journal that is there already, and goes on after each interrupt."""
+    return Journal(log).append_drafts
+
+
+def through_a_new_journal(log: SqliteLog) -> Write:
+    """A journal that each append makes, so that an interrupt strikes its first steps too: there are hundreds."""
+    return lambda drafts: Journal(log).append_drafts(drafts)
+
+
+def waited_for(log: SqliteLog) -> Write:
+    return partial(append_as_others_do, log)
+
+
+def from_a_loop(log: SqliteLog) -> Write:
+    return partial(append_from_a_loop, log)
+
+
 @begun_or_not
 @pytest.mark.parametrize(
-    ("write", "twice"),
+    ("way", "twice", "many", "others_append"),
     [
-        (append_nowait, False),
-        (append_nowait, True),
-        (append_as_others_do, False),
-        (append_as_others_do, True),
-        (append_from_a_loop, False),  # not twice: the second would strike the loop as it cleans up after the first
+        *product([through_one_journal, waited_for], [False, True], [1, 2], [False, True]),
+        # Not twice: the second would strike the loop as it cleans up after the first.
+        *product([from_a_loop], [False], [1, 2], [False, True]),
+        # What a journal does before its first append knows neither how many events there are nor other processes.
+        *product([through_a_new_journal], [False, True], [2], [True]),
     ],
 )
-@pytest.mark.parametrize("many", [1, 2])
-@pytest.mark.parametrize("others_append", [False, True])
 def test_interrupted_append_repeated_is_one_event_and_frees_lock(
     log: SqliteLog,
     another: SqliteLog,
-    write: Callable[[SqliteLog, Sequence[Draft]], None],
+    way: Callable[[SqliteLog], Write],
     twice: bool,
     many: int,
     others_append: bool,
 ) -> None:
+    write = way(log)
     moments = appended = silent = 0
     while silent < 3:  # how many moments there are differs from one time to the next
         moments += 1
@@ -187,11 +204,11 @@ def test_interrupted_append_repeated_is_one_event_and_frees_lock(
         drafts = [draft("thing.sent") for _ in range(many)]
         if others_append:
             append(another)
-        alarm.call(partial(write, log, drafts))
+        alarm.call(partial(write, drafts))
         lock = WriteLock(f"{log.path}-lock")
         assert lock.try_acquire(), "other processes can write"
         lock.close()
-        write(log, drafts)
+        write(drafts)
         appended += many
         silent += not alarm.rang
     assert moments > 20
