@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from journeyman.cli import main
+from support.forks import Forker, forker
 
 TIMEOUT_SECONDS = 60.0
 TASKS = """
@@ -77,6 +78,24 @@ def run(shop: Path) -> Run:
         )
 
     return call
+
+
+@pytest.fixture(scope="package")
+def forks() -> Iterator[Forker]:
+    """A process that has imported the command line."""
+    with forker() as found:
+        yield found
+
+
+@pytest.fixture
+def forked(forks: Forker, shop: Path) -> Run:
+    """Run the command line in the shop, in a fork: as `run` does, where the start of the interpreter is not tested."""
+
+    def run_forked(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        done = forks.run(*arguments, directory=shop, environment=_environment() | environment)
+        return subprocess.CompletedProcess(arguments, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    return run_forked
 
 
 @pytest.fixture

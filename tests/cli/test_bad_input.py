@@ -19,13 +19,13 @@ NO_TASK = "0192f6b1-5c7a-7d31-9f60-3a2b8a4c9d11"
 
 
 @pytest.fixture
-def refused(run: Run, call: Run) -> Run:
+def refused(forked: Run, call: Run) -> Run:
     """Run the command line: in this process, unless the command imports tasks and prepares its process for them."""
 
-    def run_or_call(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        return (run if arguments[0] == "worker" else call)(*arguments)
+    def fork_or_call(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return (forked if arguments[0] == "worker" else call)(*arguments)
 
-    return run_or_call
+    return fork_or_call
 
 
 @pytest.mark.parametrize(

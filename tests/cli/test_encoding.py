@@ -13,6 +13,7 @@ import pytest
 from journeyman.cli import main
 from journeyman.cli.app import COMMANDS
 from journeyman.cli.shared.encoding import write_anything
+from support.forks import forker
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -28,29 +29,6 @@ CALLS = [
 ]
 # Commands that run until they are stopped: other tests of them start processes.
 LASTING = {"worker", "thread-pool", "process-pool", "scheduler", "serve", "demo", "top"}
-
-NEXT = "//"  # ends the arguments of a command
-FORKS = """
-import os, sys
-from journeyman.cli.app import application, main
-
-application()
-separator, *words = sys.argv[1:]
-number, command = 0, []
-for word in words:
-    if word != separator:
-        command.append(word)
-        continue
-    child = os.fork()
-    if not child:
-        for stream, name in ((1, "out"), (2, "err")):
-            os.dup2(os.open(f"{number}.{name}", os.O_CREAT | os.O_WRONLY, 0o600), stream)
-        sys.argv[1:] = command
-        sys.exit(main())
-    _, ended = os.waitpid(child, 0)
-    print(os.waitstatus_to_exitcode(ended), flush=True)
-    number, command = number + 1, []
-"""
 
 
 @pytest.fixture
@@ -69,22 +47,11 @@ def check(command: tuple[str, ...], done: "subprocess.CompletedProcess[bytes]") 
 
 
 def test_commands_never_fail_in_the_c_locale(shop: Path, filled: str) -> None:
-    """One process imports the commands; a fork of it runs each, with the arguments as this locale decodes them."""
-    words = [word for command in CALLS for word in (*command, NEXT)]
-    done = subprocess.run(
-        [sys.executable, "-c", FORKS, NEXT, *words],
-        cwd=shop,
-        env=os.environ | C_LOCALE | {"JOURNEYMAN_JOURNAL": filled},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    statuses = [int(line) for line in done.stdout.split()]
-    for number, (command, status) in enumerate(zip(CALLS, statuses, strict=True)):
-        out, err = ((shop / f"{number}.{stream}").read_bytes() for stream in ("out", "err"))
-        check(command, subprocess.CompletedProcess(command, status, out, err))
+    """Each gets its arguments as this locale decodes them."""
+    environment = os.environ | C_LOCALE | {"JOURNEYMAN_JOURNAL": filled}
+    with forker(environment=environment) as forks:
+        for command in CALLS:
+            check(command, forks.run(*command, directory=shop))
 
 
 def test_every_command_has_run_as_a_process() -> None:

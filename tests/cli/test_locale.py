@@ -3,11 +3,12 @@
 import json
 import os
 import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import journeyman as jm
 import pytest
+from support.forks import Forker, forker
 
 POOR = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 TASK = "t\u00e4sk"
@@ -22,16 +23,28 @@ def url(tmp_path: Path) -> str:
     return url
 
 
+@pytest.fixture(scope="module", params=[True, False], ids=["poor", "rich"])
+def poor(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+@pytest.fixture(scope="module")
+def narrow(poor: bool) -> Iterator[Forker]:
+    """Commands whose output is that of a poor terminal, or of one in ASCII that refuses what it does not know."""
+    with forker(environment=os.environ | (POOR if poor else {"PYTHONIOENCODING": "ascii:strict"})) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def named(poor: bool) -> Iterator[Forker]:
+    """Commands whose names of files are those of a poor terminal, or in UTF-8."""
+    with forker(environment=os.environ | (POOR if poor else {"PYTHONUTF8": "1"})) as found:
+        yield found
+
+
 @pytest.mark.parametrize("command", ["status", "tail --no-follow", "export -", f"why {TASK}", f"history {TASK}"])
-@pytest.mark.parametrize("poor", [True, False])
-def test_output_of_any_characters_is_printed(url: str, command: str, poor: bool) -> None:
-    environment = {**os.environ, **(POOR if poor else {"PYTHONIOENCODING": "ascii:strict"})}
-    done = subprocess.run(
-        [sys.executable, "-m", "journeyman", *command.split(), "--journal", url],
-        env=environment,
-        capture_output=True,
-        check=False,
-    )
+def test_output_of_any_characters_is_printed(narrow: Forker, url: str, tmp_path: Path, command: str) -> None:
+    done = narrow.run(*command.split(), "--journal", url, directory=tmp_path)
     assert done.returncode == 0, done.stderr
     assert b"unexpected" not in done.stderr
     if not command.startswith("export"):
@@ -43,14 +56,11 @@ def test_output_of_any_characters_is_printed(url: str, command: str, poor: bool)
 LATIN_1 = b"l\xe9tin.db"
 
 
-@pytest.mark.parametrize("poor", [True, False])
-def test_backups_have_names_of_any_characters_in_utf_8(url: str, tmp_path: Path, poor: bool) -> None:
+def test_backups_have_names_of_any_characters_in_utf_8(named: Forker, url: str, tmp_path: Path, poor: bool) -> None:
     """The same name means the same file in every locale; of a name that SQLite cannot take a sentence tells."""
-    environment = {**os.environ, **(POOR if poor else {"PYTHONUTF8": "1"})}
 
     def call(command: str, name: bytes, to: str, *options: str) -> "subprocess.CompletedProcess[bytes]":
-        arguments: list[str | bytes] = [sys.executable, "-m", "journeyman", command, name, "--journal", to, *options]
-        return subprocess.run(arguments, env=environment, cwd=tmp_path, capture_output=True, check=False)
+        return named.run(command, name, "--journal", to, *options, directory=tmp_path)
 
     name, back = "b\u00fc\u20ac.db", f"sqlite:///{tmp_path}/back.db"
     for options in ((), ("--force",)):

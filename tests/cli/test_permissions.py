@@ -10,7 +10,8 @@ from pathlib import Path
 import journeyman as jm
 import pytest
 from journeyman.journal.sqlite.permission import may_only_read
-from ordinary import IS_ROOT, open_directory, ordinary, run_as_ordinary
+from ordinary import IS_ROOT, becoming_ordinary, open_directory, ordinary, run_as_ordinary
+from support.forks import forker
 
 TASK = "a-task-to-look-at"
 ASKING = (
@@ -58,11 +59,13 @@ def trace(directory: Path) -> list[tuple[str, int, int, int]]:
 
 
 def ask(url: str) -> None:
-    for command in ASKING:
-        done = run_as_ordinary("-m", "journeyman", *command, "--journal", url, cwd="/")
-        assert done.returncode == 0, (command, done.stderr)
-        assert "order" in done.stdout or "look" in done.stdout or command[0] in ("status", "consumers", "dlq", "verify")
-        assert "Traceback" not in done.stderr
+    with forker(becoming_ordinary()) as forks:
+        for command in ASKING:
+            done = forks.run(*command, "--journal", url, directory=Path("/"))
+            out, err = done.stdout.decode(), done.stderr.decode()
+            assert done.returncode == 0, (command, err)
+            assert "order" in out or "look" in out or command[0] in ("status", "consumers", "dlq", "verify")
+            assert "Traceback" not in err
 
 
 @pytest.mark.timeout(300)
