@@ -235,7 +235,7 @@ def _worker_entry(
 def appends_of(entries: Sequence[WorkerDraft]) -> Iterator[Sequence[WorkerDraft]]:
     """Split the entries into appends: one for each outcome with the release of a lock, and few for all others."""
     part: list[WorkerDraft] = []
-    if any(isinstance(entry.fact, ReleaseContext) for entry in entries):
+    if ReleaseContext in {type(entry.fact) for entry in entries}:
         for group in _groups(entries):
             if not isinstance(group[-1].fact, ReleaseContext):
                 part += group
@@ -251,7 +251,7 @@ def appends_of(entries: Sequence[WorkerDraft]) -> Iterator[Sequence[WorkerDraft]
 
 def within_limits(entries: Sequence[WorkerDraft]) -> Iterator[Sequence[WorkerDraft]]:
     """Split the entries into as few appends as the limits allow: results can be large."""
-    bytes_max = sum(len(entry.draft.context) for entry in entries) + ENTRY_BYTES_MAX * len(entries)
+    bytes_max = sum([len(entry.draft.context) for entry in entries]) + ENTRY_BYTES_MAX * len(entries)
     if bytes_max <= BATCH_BYTES_MAX and len(entries) <= BATCH_EVENTS_MAX:
         yield entries
         return
