@@ -72,11 +72,10 @@ class ClaimedTasks:
         rows = await self._submissions.of([claim[0] for claim in claims], [lane.ready for lane in self._lanes])
         jobs: dict[str, list[Job]] = {}
         kind: TaskKind | None = None
-        for task, claim, prior_attempts, draft in claims:
+        for (task, claim, prior_attempts, draft), row in zip(claims, rows, strict=True):
             if task.kind is not kind:  # usually once for many tasks
                 kind = task.kind
                 lease, mechanism = sessions[kind.partition], self._known.lane_of(kind.name)
-            row = rows.get(task.id)
             if row is None:
                 self._lanes[mechanism].end(gone(Job(task, lease, claim, b"", prior_attempts)))
             elif mechanism in jobs:

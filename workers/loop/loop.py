@@ -333,7 +333,8 @@ class WorkerLoop:
                 self.counts.expired_sessions += 1
             elif isinstance(command, Lapse):
                 lapsed.append(command.task)
-        rows = await self._submissions.of(lapsed, ()) if lapsed else {}
+        found = zip(lapsed, await self._submissions.of(lapsed, ()), strict=True) if lapsed else ()
+        rows = {task.id: row for task, row in found if row is not None}
         return entries_of(
             commands, WorkerFacts(self._sessions, self._known, self.settings.lease_ms, self._lanes.slots, rows)
         )

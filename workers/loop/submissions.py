@@ -22,40 +22,37 @@ class Submissions:
         self._reader = reader
         self._view = view
 
-    async def of(self, claimed: Sequence[TaskState], ready: Iterable[ReadyTasks]) -> Mapping[str, bytes]:
-        """Return the submissions of these tasks, by task id; those that retention has removed are missing.
+    async def of(self, claimed: Sequence[TaskState], ready: Iterable[ReadyTasks]) -> Sequence[bytes | None]:
+        """Return the submission of each of these tasks, in their order; None for one that retention has removed.
 
         If any has to be read, the submissions of the next tasks of `ready` are read and kept as well: a worker that
         claims its tasks one by one reads them a page at a time.
         """
         kept = self._view.rows
         get = kept.get
-        found = {task.id: row for task in claimed if (row := get(task.id)) is not None}
-        if len(found) == len(claimed):
-            return await self._amended(found, claimed)
-        missing = [task for task in claimed if task.id not in found]
-        coming = [task for tasks in ready for task in islice(tasks.upcoming(), PAGE_EVENTS) if task.id not in kept]
-        read = await self._read(map(_submission, missing), map(_submission, coming))
-        for task in coming:
-            row = read.get((task.partition, task.submitted))
-            if row is not None and task.id not in kept:
-                kept.keep(task.id, row)
-        for task in missing:
-            row = read.get((task.partition, task.submitted))
-            if row is not None:
-                found[task.id] = row
-        return await self._amended(found, claimed)
+        rows = [get(task.id) for task in claimed]
+        if not all(rows):
+            missing = [task for task, row in zip(claimed, rows, strict=True) if row is None]
+            coming = [task for tasks in ready for task in islice(tasks.upcoming(), PAGE_EVENTS) if task.id not in kept]
+            read = await self._read(map(_submission, missing), map(_submission, coming))
+            for task in coming:
+                row = read.get(_submission(task))
+                if row is not None and task.id not in kept:
+                    kept.keep(task.id, row)
+            rows = [row or read.get(_submission(task)) for task, row in zip(claimed, rows, strict=True)]
+        return await self._amended(rows, claimed)
 
-    async def _amended(self, found: dict[str, bytes], claimed: Sequence[TaskState]) -> Mapping[str, bytes]:
+    async def _amended(self, rows: Sequence[bytes | None], claimed: Sequence[TaskState]) -> Sequence[bytes | None]:
         """Return the submissions with the last amendment of each task, which is read from the log."""
         if not (amendments := self._view.amendments):
-            return found
+            return rows
         places = {task.id: (task.partition, amendments[task.id]) for task in claimed if task.id in amendments}
         read = await self._read(places.values()) if places else {}
-        for task_id, place in places.items():
-            if task_id in found and place in read:
-                found[task_id] = amended(found[task_id], read[place])
-        return found
+        amends = [read.get(places[task.id]) if task.id in places else None for task in claimed]
+        return [
+            amended(row, amend) if row is not None and amend is not None else row
+            for row, amend in zip(rows, amends, strict=True)
+        ]
 
     async def _read(self, places: Iterable[_Place], coming: Iterable[_Place] = ()) -> Mapping[_Place, bytes]:
         """Read the records at `places`, and those of `coming` that are in the same stretches."""
