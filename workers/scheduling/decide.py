@@ -164,11 +164,13 @@ def _has_suspect(view: TaskView, situation: Situation) -> bool:
 
 
 def _claims(ready: ReadyTasks, free: int, situation: Situation, joined: Collection[int]) -> list[Claim]:
-    tasks = ready.take(free, situation.now, situation.monotonic)
-    for task in tasks:
-        if task.kind.partition not in joined:
+    claims: list[Claim] = []
+    for task in ready.take(free, situation.now, situation.monotonic):
+        if task.kind.partition in joined:
+            claims.append(Claim(task))
+        else:
             ready.add(task)  # its turn comes when the session there is open
-    return [Claim(task) for task in tasks if task.kind.partition in joined]
+    return claims
 
 
 def beats(outlook: Outlook, decided: Sequence[Command]) -> Iterable[Command]:
