@@ -304,6 +304,16 @@ def test_timetable_follows_what_becomes_of_schedules() -> None:
     assert table.next_moment(600) == 1_000, "its next tick"
 
 
+def test_schedule_without_a_message_is_never_due(caplog: pytest.LogCaptureFixture) -> None:
+    log, table = timetable(("good", 2_000))
+    trigger = msgspec.to_builtins(Interval(1_000, 1_000))
+    log.write(names.SCHEDULE_CREATED, schedule="bad", trigger=trigger, first=1_000, message={"args": [1]})
+    assert [due.schedule.name for due in table.due(2_000)] == ["good"]
+    assert table.next_moment(2_000) == 2_000, "the good one, until it has fired"
+    (record,) = caplog.records
+    assert record.getMessage().startswith("the schedule bad cannot be fired by this process: ")
+
+
 def test_message_of_a_tick_is_the_same_in_each_process() -> None:
     log, _ = timetable(("a", 1_000))
     template = template_of(Message(task_name="a", delay=250, metadata={"who": "ada"}, priority=3))
