@@ -53,6 +53,8 @@ _CONSUMERS: Final = (
     "consumers/test_engine.py", "consumers/test_order.py", "consumers/test_callbacks.py", "consumers/test_moments.py",
     "consumers/test_handed_back.py", "journal/test_shared_tail.py", "consumers/test_beyond.py",
     "consumers/test_checkpoints.py", "consumers/test_parking.py", "consumers/test_conformance.py",
+    "consumers/test_trail.py", "consumers/test_event.py", "consumers/test_asynchronous.py",
+    "consumers/test_truncation.py", "consumers/test_divergence.py",
 )  # fmt: skip
 _TAILS: Final = (
     "journal/test_subscriber.py", "journal/test_shared_tail.py", "journal/test_journal.py", *_CONSUMERS,
