@@ -170,6 +170,17 @@ async def test_revocation_hook_is_given_what_the_run_came_to(fails: bool) -> Non
 
 
 @pytest.mark.anyio
+async def test_outcome_that_says_little_calls_its_hook() -> None:
+    task = Hooked(raising(ValueError("no")), serializer=BinarySerializer)
+    async with hooks_of(task) as hooks:
+        failed = outcome_of(task)
+        hooks.revoked(failed)
+        hooks.ended(Outcome(failed.job, names.RETRIED, due=LATER))
+    (_, _, result), retry = task.calls
+    assert (result, retry) == (None, ("retry", None))
+
+
+@pytest.mark.anyio
 async def test_outcomes_without_a_hook_call_none(caplog: pytest.LogCaptureFixture) -> None:
     task = OnlySuccess(raising(ValueError("no")), BROKER, "work", backoff=None)
     async with hooks_of(task) as hooks:
