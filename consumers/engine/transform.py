@@ -140,7 +140,7 @@ class Transformer:
                     offsets.append(fallback if offset is None else offset)
         except Exception as error:
             return Transformed(created, offsets, error)
-        if offsets and fallback in offsets:
+        if fallback in offsets:
             offsets[-1] = page.offsets[-1]
         return Transformed(created, offsets)
 

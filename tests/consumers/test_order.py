@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeyman.consumers import JournalConsumer
 from journeyman.consumers.engine import stream
-from journeyman.journal import Cursor, Draft, Journal
+from journeyman.consumers.engine.merge import Merge
+from journeyman.consumers.engine.transform import Transformed
+from journeyman.journal import Cursor, Draft, Event, Journal
 from journeyman.journal.limits import CLOCK_SKEW_SECONDS_MAX
 from journeyman.journal.memory.log import MemoryLog, MemoryStore
 from journeyman.journal.runtime import blocking
@@ -161,3 +163,16 @@ def test_filtered_events_do_not_disturb_the_order(events: list[tuple[int, float]
         for partition in range(PARTITIONS):
             offsets = [event.position.offset for event in got if event.position.partition == partition]
             assert offsets == sorted(offsets)
+
+
+def test_partition_with_an_error_next_is_read_once_all_is_taken() -> None:
+    merge = Merge([0, 1], low=5)
+    for partition in (0, 1):
+        merge.fill(partition, Transformed([Event(NOW + partition, "thing.made")], [7]))
+    assert merge.wanting() == 0
+    merge.exhaust(0)
+    assert merge.wanting() == 1
+    merge.finish(1)
+    assert merge.wanting() is None, "one event is left before the error"
+    assert [event.timestamp for event in merge.take().events] == [NOW]
+    assert (merge.is_empty(0), merge.is_empty(1), merge.wanting()) == (True, False, 0)
