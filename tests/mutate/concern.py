@@ -37,12 +37,13 @@ _LOOP: Final = (
     "workers/test_failed_results.py", "workers/test_revoking.py", "workers/test_suspects.py",
     "workers/test_identity.py", "workers/test_progress.py", "workers/test_commit_pace.py",
     "workers/test_failure_log.py", "workers/test_session_watch.py", "workers/test_tracing.py",
-    "workers/test_unreadable_log.py",
+    "workers/test_unreadable_log.py", "workers/test_paused_queues.py", "workers/test_consumer.py",
 )  # fmt: skip
 _EXECUTORS: Final = (
     "workers/test_pipeline.py", "workers/test_thread_executor.py", "workers/test_coroutine_executor.py",
     "workers/test_permits.py", "workers/test_processes.py", "workers/test_children.py",
-    "workers/test_start_failures.py",
+    "workers/test_start_failures.py", "workers/test_hook_calls.py", "workers/test_stopping.py",
+    "workers/test_chains.py", "workers/test_progress.py", "workers/test_tracing.py", "workers/test_consumer.py",
 )  # fmt: skip
 _SQLITE: Final = (
     "journal/test_sqlite.py", "journal/test_sqlite_placement.py", "journal/test_sqlite_writers.py",
