@@ -7,7 +7,7 @@ import pytest
 from journeyman.tasks import Message, TaskState
 from journeyman.tasks.state import names
 from journeyman.workers.executors import ThreadExecutor
-from journeyman.workers.executors.base import begun
+from journeyman.workers.executors.base import Run, begun, count_begun
 from journeyman.workers.executors.pipeline import Job, SessionLease, gone
 from journeyman.workers.limits import (
     CLAIM_AHEAD_SECONDS,
@@ -113,6 +113,11 @@ def test_places_in_long_jobs_do_not_count_for_claiming_ahead(lane: Lane) -> None
     lane.executor._running[2] = begun(job(1))
     assert lane.room(later) == 2
     lane.executor._running.clear()
+
+
+def test_runs_that_began_before_a_moment_are_counted() -> None:
+    runs = [Run(job(number), started, number) for number, started in enumerate((1.0, 2.0, 3.0, 4.0))]
+    assert [count_begun(runs, before) for before in (0.5, 1.0, 3.0, 9.0)] == [0, 0, 2, 4]
 
 
 def test_jobs_too_long_to_wait_for_get_no_claims_ahead() -> None:
