@@ -261,3 +261,23 @@ def test_commit_needs_a_checkpoint_and_may_use_a_user_database(tmp_path: Path) -
         connection.close()
 
     asyncio.run(body())
+
+
+def test_callback_may_close_its_own_consumer() -> None:
+    async def body() -> None:
+        async with AsyncJournal("memory://") as journal:
+            await fill(journal, 1, 2)
+            seen = list[Any]()
+            consumer = AsyncJournalConsumer(journal)
+
+            async def close(event: Any) -> None:
+                seen.append(event)
+                await consumer.join()  # in the delivery itself, so there is nothing to wait for
+                await consumer.aclose()
+
+            consumer.set_callback(close)
+            await consumer.start()
+            await consumer.join(60)
+            assert numbers(seen) == [1]
+
+    asyncio.run(body())
