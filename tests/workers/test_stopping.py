@@ -304,3 +304,19 @@ async def test_tasks_left_with_their_callers_are_no_warning(caplog: pytest.LogCa
     await asyncio.wait_for(running, 60)
     assert shop.task(message).state is State.READY
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.anyio
+async def test_health_tells_of_the_oldest_lease() -> None:
+    shop, works = Shop(partitions=2), Works()
+    tasks = work_until(works)
+    async with shop.worker(tasks, Settings(coroutines=64, lease_ms=60_000)) as worker:
+        while len(worker._sessions.acknowledged()) < 2:
+            await shop.submit(tasks["work"])
+            count = worker.counts.claimed
+            await reached(lambda count=count: worker.counts.claimed > count, "it to be claimed")  # type: ignore[misc]
+        worker._sessions[1].acknowledged_at -= 5
+        health = worker.health()
+        assert health is not None
+        assert health.acknowledged_at == worker._sessions[1].acknowledged_at
+        works.over.set()
