@@ -11,7 +11,7 @@ import pytest
 
 from . import __main__ as command
 from .concern import CONCERNS, modules_of
-from .judge import ROOT, TESTS, accepted, judge, module_name
+from .judge import ROOT, TESTS, accepted, judge, module_name, noticed_by
 from .mutants import mutants_of, planted
 from .swap import NotSwappedError, Swaps, statement
 
@@ -60,6 +60,21 @@ def test_bug_planted_in_a_rule_is_noticed(path: str) -> None:
     mutant, concern = mutants[len(mutants) // 2]
     assert module_name(mutant.path).startswith("journeyman.")
     assert judge(mutant, concern).noticed_by, mutant.name
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "noticed"),
+    [
+        (0, "..\n2 passed in 0.52s\n", ""),
+        (0, "..\n1 passed, 1 skipped, 3 deselected in 61.20s (0:01:01)\n", ""),
+        (0, "..", "pytest ended with 0"),
+        (1, "..F\nFAILED tests/test_a.py::test_b - assert 0\n1 failed, 2 passed in 0.52s\n", "tests/test_a.py::test_b"),
+        (2, "ERROR tests/test_a.py\n", "tests/test_a.py"),
+        (-9, "..", "pytest ended with -9"),
+    ],
+)
+def test_bug_that_ends_pytest_is_noticed(status: int, said: str, noticed: str) -> None:
+    assert noticed_by(status, said) == noticed
 
 
 # -- the quick way ---------------------------------------------------------------------------------------------------

@@ -312,8 +312,8 @@ async def test_health_tells_of_the_oldest_lease() -> None:
     tasks = work_until(works)
     async with shop.worker(tasks, Settings(coroutines=64, lease_ms=60_000)) as worker:
         while len(worker._sessions.acknowledged()) < 2:
-            await shop.submit(tasks["work"])
             count = worker.counts.claimed
+            await shop.submit(tasks["work"])
             await reached(lambda count=count: worker.counts.claimed > count, "it to be claimed")  # type: ignore[misc]
         worker._sessions[1].acknowledged_at -= 5
         health = worker.health()
