@@ -69,7 +69,10 @@ def says(word: str) -> Callable[[str], bool]:
 
 async def shows(app: TopApp, condition: Callable[[str], object], describe: str) -> str:
     """Wait until the screen shows what fits the condition, and return its text."""
-    await reached(lambda: condition(text_of(app)), f"the screen to show {describe}; it shows:\n{text_of(app)}", 30.0)
+    try:
+        await reached(lambda: condition(text_of(app)), f"the screen to show {describe}")
+    except AssertionError as error:
+        raise AssertionError(f"{error}; it shows:\n{text_of(app)}") from None
     return text_of(app)
 
 

@@ -121,7 +121,11 @@ def torture(
         begun = time.monotonic()
         try:
             next_hurt = begun + plan.every
-            while (elapsed := time.monotonic() - begun) < plan.seconds or len(work.accepted) < plan.tasks:
+            while (
+                (elapsed := time.monotonic() - begun) < plan.seconds
+                or len(work.accepted) < plan.tasks
+                or not work.has_ticked()
+            ):
                 workers.fill()
                 work.submit(min(plan.tasks, int(plan.tasks * elapsed / plan.seconds) + plan.workers))
                 work.turn_schedule(elapsed / plan.seconds)
