@@ -143,7 +143,7 @@ def busy_writers(url: str) -> Iterator[None]:
             writer.wait()
 
 
-def test_backups_made_beside_busy_writers_are_prefixes(run: Run, shop: Path, url: str) -> None:
+def test_backups_made_beside_busy_writers_are_prefixes(forked: Run, shop: Path, url: str) -> None:
     records = 0
     with jm.Journal(url) as journal:
         for copy in range(2):
@@ -153,7 +153,7 @@ def test_backups_made_beside_busy_writers_are_prefixes(run: Run, shop: Path, url
                     lambda least=least: len(journal.read(limit=least + 1).events) > least,  # type: ignore[misc]
                     "the writers have appended",
                 )
-                done = run("backup", f"copy{copy}.db", "--journal", url, "--json")
+                done = forked("backup", f"copy{copy}.db", "--journal", url, "--json")
             assert done.returncode == 0, done.stderr
             records = json.loads(done.stdout)["records"]
             with jm.Journal(f"sqlite:///{shop / f'copy{copy}.db'}", create=False) as copied:
@@ -182,12 +182,12 @@ def test_restore_makes_the_backup_the_journal(call: Run, shop: Path, url: str) -
     assert not list(shop.glob("*unfinished*"))
 
 
-def test_process_with_the_replaced_journal_open_gets_an_error(run: Run, shop: Path, url: str) -> None:
+def test_process_with_the_replaced_journal_open_gets_an_error(forked: Run, shop: Path, url: str) -> None:
     fill(url)
-    assert run("backup", "copy.db", "--journal", url).returncode == 0
+    assert forked("backup", "copy.db", "--journal", url).returncode == 0
     with jm.Journal(url) as journal:
         journal.append("order.paid", {"order": 20})
-        assert run("restore", "copy.db", "--journal", url, "--force").returncode == 0
+        assert forked("restore", "copy.db", "--journal", url, "--force").returncode == 0
 
         def refused() -> bool:
             try:
@@ -214,10 +214,10 @@ def test_restore_refuses_a_file_that_is_no_backup(call: Run, shop: Path, url: st
 
 
 @pytest.mark.parametrize("command", ["backup", "restore"])
-def test_restore_killed_at_any_step_loses_nothing(run: Run, shop: Path, url: str, command: str) -> None:
+def test_restore_killed_at_any_step_loses_nothing(forked: Run, shop: Path, url: str, command: str) -> None:
     copy = shop / "copy.db"
     fill(url)
-    assert run("backup", "copy.db", "--journal", url).returncode == 0
+    assert forked("backup", "copy.db", "--journal", url).returncode == 0
     original, outcomes = copy.read_bytes(), list[int]()
     while not outcomes or outcomes[-1] != 0:
         for each in (*shop.glob("shop.db*"), *shop.glob("copy.db*")):

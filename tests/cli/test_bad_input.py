@@ -160,9 +160,9 @@ def test_unknown_task_is_named(call: Run, shop: Path) -> None:
     assert_one_sentence(call("history", "mine", "--journal", "sqlite:///shop.db"), 1, "knows no task mine")
 
 
-def test_traceback_is_shown_at_log_level_debug(run: Run, shop: Path) -> None:
+def test_traceback_is_shown_at_log_level_debug(forked: Run, shop: Path) -> None:
     (shop / "broken.py").write_text("1 / 0")
-    loud = run("worker", "broken", "--journal", "sqlite:///shop.db", "--log-level", "debug")
+    loud = forked("worker", "broken", "--journal", "sqlite:///shop.db", "--log-level", "debug")
     assert loud.returncode == 2
     assert "Traceback" in loud.stderr
     assert "1 / 0" in loud.stderr

@@ -27,20 +27,20 @@ def damaged_url(shop: Path, url: str) -> str:
     return url
 
 
-def test_damaged_record_is_named_by_every_command(run: Run, shop: Path, damaged_url: str) -> None:
-    assert "unreadable    1 record" in run("status", "--journal", damaged_url).stdout
-    done = run("tail", "--no-follow", "--json", "--journal", damaged_url)
+def test_damaged_record_is_named_by_every_command(forked: Run, shop: Path, damaged_url: str) -> None:
+    assert "unreadable    1 record" in forked("status", "--journal", damaged_url).stdout
+    done = forked("tail", "--no-follow", "--json", "--journal", damaged_url)
     assert [json.loads(line)["context"]["task"] for line in done.stdout.splitlines()] == ["t0", "t2"]
     assert "is damaged at 0:1: the checksum does not match" in done.stderr
-    done = run("export", "-", "--journal", damaged_url)
+    done = forked("export", "-", "--journal", damaged_url)
     assert len(done.stdout.splitlines()) == 2
     assert "the first stands at 0:1: its checksum does not match" in done.stderr
-    done = run("history", "t1", "--journal", damaged_url)
+    done = forked("history", "t1", "--journal", damaged_url)
     assert "7" not in done.stdout.split()
     assert "is damaged at 0:1" in done.stderr
 
 
-def test_worker_logs_a_damaged_record_and_continues(run: Run, start: Start, damaged_url: str) -> None:
+def test_worker_logs_a_damaged_record_and_continues(start: Start, damaged_url: str) -> None:
     worker = start("worker", "shop.tasks", "--journal", damaged_url)
     assert worker.stdout is not None
     assert "is ready" in worker.stdout.readline()

@@ -233,20 +233,20 @@ def test_second_signal_ends_the_worker_at_once_with_130(start: Start, url: str, 
         assert status is jm.TaskStatus.RUNNING  # until its session expires; nothing is lost
 
 
-def test_unavailable_address_is_status_1_and_a_bad_one_2(run: Run, url: str) -> None:
+def test_unavailable_address_is_status_1_and_a_bad_one_2(forked: Run, url: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        refused = run("worker", "shop.tasks", "--journal", url, "--health", f"127.0.0.1:{taken.getsockname()[1]}")
+        refused = forked("worker", "shop.tasks", "--journal", url, "--health", f"127.0.0.1:{taken.getsockname()[1]}")
     assert refused.returncode == 1
     assert "--health cannot listen on 127.0.0.1" in refused.stderr
     assert "Traceback" not in refused.stderr
-    senseless = run("worker", "shop.tasks", "--journal", url, "--health", ":70000")
+    senseless = forked("worker", "shop.tasks", "--journal", url, "--health", ":70000")
     assert senseless.returncode == 2
     assert "--health" in senseless.stderr
 
 
-def test_exit_statuses_are_documented(run: Run) -> None:
-    shown = run("worker", "--help").stdout
+def test_exit_statuses_are_documented(forked: Run) -> None:
+    shown = forked("worker", "--help").stdout
     for status in ("0: it has drained", "1: the journal", "2: A package or an option", "130: a second signal"):
         assert status in shown

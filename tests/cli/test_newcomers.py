@@ -11,8 +11,10 @@ from typing import Final
 import journeyman as jm
 import pytest
 from ordinary import open_directory, run_as_ordinary
+from support.forks import Forker
 from support.sentences import assert_one_sentence
 
+Worker = Callable[[Path, str], "subprocess.CompletedProcess[str]"]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 SUBMISSIONS: Final = "`journeyman tail --topic task.submitted --since 1h` shows what was submitted"
 JOURNAL: Final = "sqlite:///shop.db"
@@ -137,9 +139,15 @@ def test_waiting_task_without_a_worker_is_explained(journal: Path, call: Run) ->
 class TestDirectory:
     """Commands that are typed in another directory than the one that holds the package."""
 
-    def worker(self, directory: Path, package: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "journeyman", "worker", package, "--journal", JOURNAL]
-        return subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=60, check=False)
+    @pytest.fixture
+    def worker(self, forks: Forker) -> Worker:
+        """Start a worker of that package in that directory; it refuses to run."""
+
+        def start(directory: Path, package: str) -> "subprocess.CompletedProcess[str]":
+            done = forks.run("worker", package, "--journal", JOURNAL, directory=directory)
+            return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+        return start
 
     @pytest.fixture
     def project(self, shop: Path) -> Path:
@@ -149,18 +157,18 @@ class TestDirectory:
         (shop / "shop").rename(project / "shop")
         return project
 
-    def test_package_is_found_below(self, project: Path) -> None:
-        done = self.worker(project.parent, "shop.tasks")
+    def test_package_is_found_below(self, worker: Worker, project: Path) -> None:
+        done = worker(project.parent, "shop.tasks")
         assert_one_sentence(done, 2, "no package or module 'shop.tasks'", f"in {project}", "after `cd shop`")
 
-    def test_project_directory_is_no_package(self, project: Path) -> None:
+    def test_project_directory_is_no_package(self, worker: Worker, project: Path) -> None:
         """Without this, Python would import it as a namespace, and its modules under names that the code has not."""
-        done = self.worker(project.parent, "shop")
+        done = worker(project.parent, "shop")
         assert_one_sentence(done, 2, f"shop in {project.parent} is no package", "holds the package", "after `cd shop`")
         assert not list(project.parent.glob("*.db"))
 
-    def test_package_is_found_above(self, project: Path) -> None:
-        done = self.worker(project / "shop", "shop.tasks")
+    def test_package_is_found_above(self, worker: Worker, project: Path) -> None:
+        done = worker(project / "shop", "shop.tasks")
         assert_one_sentence(done, 2, "no package or module 'shop.tasks'", f"in {project}:", "after `cd ..`")
 
     def test_package_without_its_init_runs(self, shop: Path, start: Callable[..., "subprocess.Popen[str]"]) -> None:

@@ -55,16 +55,16 @@ def test_worker_runs_the_tasks_of_several_packages(start: Start, shop: Path, url
         assert (result(journal, "web"), result(journal, "log")) == ("web", "log")
 
 
-def test_package_without_tasks_among_several_is_named(run: Run, shop: Path, url: str) -> None:
+def test_package_without_tasks_among_several_is_named(forked: Run, shop: Path, url: str) -> None:
     (shop / "empty.py").touch()
-    done = run("worker", "shop.tasks", "empty", "--journal", url)
+    done = forked("worker", "shop.tasks", "empty", "--journal", url)
     assert (done.returncode, "empty has no tasks" in done.stderr) == (2, True)
 
 
-def test_same_name_in_two_packages_is_refused(run: Run, shop: Path, url: str) -> None:
+def test_same_name_in_two_packages_is_refused(forked: Run, shop: Path, url: str) -> None:
     task_package(shop, "webapp", "return 1", "same")
     task_package(shop, "logapp", "return 2", "same")
-    done = run("worker", "webapp", "logapp", "--journal", url)
+    done = forked("worker", "webapp", "logapp", "--journal", url)
     assert (done.returncode, "two tasks are called 'same', in webapp and logapp" in done.stderr) == (2, True)
 
 

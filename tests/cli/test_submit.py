@@ -43,18 +43,18 @@ def test_task_submitted_by_name_takes_the_options(call: Run, url: str) -> None:
     assert len(submissions(url)) == 1
 
 
-def test_task_submitted_by_package_takes_its_definition(run: Run, url: str) -> None:
-    done = run("submit", "shop.tasks:paint", "--args", '["sepia"]', "--json", "--journal", url)
+def test_task_submitted_by_package_takes_its_definition(forked: Run, url: str) -> None:
+    done = forked("submit", "shop.tasks:paint", "--args", '["sepia"]', "--json", "--journal", url)
     facts = json.loads(done.stdout)
     (said,) = submissions(url)
     assert (facts["task"], facts["name"], facts["queue"]) == (said["task"], "paint", "default")
     assert said["max_retries"] == 1
-    wrong = run("submit", "shop.tasks:paint", "--kwargs", '{"color": "sepia"}', "--journal", url)
+    wrong = forked("submit", "shop.tasks:paint", "--kwargs", '{"color": "sepia"}', "--journal", url)
     assert wrong.returncode == 2
     assert "cannot be called with these arguments" in wrong.stderr
-    none = run("submit", "shop.tasks:paint", "--journal", url)
+    none = forked("submit", "shop.tasks:paint", "--journal", url)
     assert none.returncode == 2
-    missing = run("submit", "shop.tasks:print", "--journal", url)
+    missing = forked("submit", "shop.tasks:print", "--journal", url)
     assert (missing.returncode, "it has add, paint, read" in missing.stderr) == (2, True)
 
 
