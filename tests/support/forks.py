@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -85,4 +85,5 @@ def forker(become: Sequence[str] = (), environment: Mapping[str, str] = os.envir
         try:
             yield Forker(process, environment)
         finally:
-            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has ended, and `run` has said so
+                os.killpg(process.pid, signal.SIGKILL)
