@@ -151,7 +151,7 @@ class TriggerTask(Task[P, R]):
         message = super().generate(args, kwargs, priority, metadata, *times, *further, summary=summary, tags=tags)
         if not submit:
             return message
-        return self._run(lambda journal: self._create(journal, message, replace=replace))
+        return self._run(lambda journal: self._create(journal, message, replace=replace), "generate_async")
 
     async def generate_async(
         self,
@@ -178,22 +178,27 @@ class TriggerTask(Task[P, R]):
         message = self.generate(
             args, kwargs, priority, *options, submit=False, ttl=ttl, if_exists=if_exists, summary=summary, tags=tags
         )
-        access = JournalAccess(self.broker.journal, "TriggerTask")
-        return await access.run(self._create(access.journal, message, replace=replace))
+        return await self._run_async(lambda journal: self._create(journal, message, replace=replace))
 
     @property
     def generated(self) -> bool:
         """Whether the journal holds the schedule, whichever process has created it."""
-        return self._run(self._is_known)
+        return self._run(self._is_known, "is_generated_async")
+
+    async def is_generated_async(self) -> bool:
+        """`generated` for asyncio."""
+        return await self._run_async(self._is_known)
 
     def clear(self, *, by: str | None = None, reason: str | None = None) -> None:
         """Remove the schedule from the journal: no process fires it any more. Tasks that it has submitted stay.
 
         `AttributeError` if the journal holds no such schedule.
         """
-        if not self._run(lambda journal: clear_schedule(journal, self.name, Attribution(by, reason).fields())):
-            raise AttributeError(f"the task {self.name} was not generated: the journal holds no schedule of that name")
-        self._is_generated = False
+        self._run(lambda journal: self._clear(journal, Attribution(by, reason)), "clear_async")
+
+    async def clear_async(self, *, by: str | None = None, reason: str | None = None) -> None:
+        """`clear` for asyncio."""
+        await self._run_async(lambda journal: self._clear(journal, Attribution(by, reason)))
 
     def pause(self, *, by: str | None = None, reason: str | None = None) -> bool:
         """Have no process fire the schedule until it is resumed; False if it was paused already.
@@ -201,15 +206,19 @@ class TriggerTask(Task[P, R]):
         `SchedulingError` if the journal holds no such schedule. `by`, the name of the caller, and `reason` are written
         into the event.
         """
-        return self._known(
-            self._run(lambda journal: pause_schedule(journal, self.name, Attribution(by, reason).fields()))
-        )
+        return self._run(lambda journal: self._pause(journal, Attribution(by, reason)), "pause_async")
+
+    async def pause_async(self, *, by: str | None = None, reason: str | None = None) -> bool:
+        """`pause` for asyncio."""
+        return await self._run_async(lambda journal: self._pause(journal, Attribution(by, reason)))
 
     def resume(self, *, by: str | None = None, reason: str | None = None) -> bool:
         """Let the schedule tick again, from now on; False if it was not paused. Otherwise as `pause`."""
-        return self._known(
-            self._run(lambda journal: resume_schedule(journal, self.name, Attribution(by, reason).fields()))
-        )
+        return self._run(lambda journal: self._resume(journal, Attribution(by, reason)), "resume_async")
+
+    async def resume_async(self, *, by: str | None = None, reason: str | None = None) -> bool:
+        """`resume` for asyncio."""
+        return await self._run_async(lambda journal: self._resume(journal, Attribution(by, reason)))
 
     def shutdown(self) -> None:
         """End this object's part in the schedule, which goes on: `generate` may be called again, and joins it."""
@@ -217,9 +226,13 @@ class TriggerTask(Task[P, R]):
 
     # -- on the journal's loop -----------------------------------------------------------------------------------------
 
-    def _run(self, work: Callable[[AsyncJournal], Coroutine[Any, Any, T]]) -> T:
+    def _run(self, work: Callable[[AsyncJournal], Coroutine[Any, Any, T]], instead: str) -> T:
         journal = self.broker.journal
-        return journal.run(work(journal.asynchronous), instead="TriggerTask.generate_async, or a thread")
+        return journal.run(work(journal.asynchronous), instead=f"TriggerTask.{instead}")
+
+    async def _run_async(self, work: Callable[[AsyncJournal], Coroutine[Any, Any, T]]) -> T:
+        access = JournalAccess(self.broker.journal, "TriggerTask")
+        return await access.run(work(access.journal))
 
     async def _is_known(self, journal: AsyncJournal) -> bool:
         return self.name in await schedules_of(journal)
@@ -236,6 +249,17 @@ class TriggerTask(Task[P, R]):
         tick = calendar(schedule.trigger)(schedule.last)
         encoded = tick_message(schedule, schedule.last if tick is None else tick)
         return msgspec.json.decode(encoded, type=Message)
+
+    async def _clear(self, journal: AsyncJournal, signature: Attribution) -> None:
+        if not await clear_schedule(journal, self.name, signature.fields()):
+            raise AttributeError(f"the task {self.name} was not generated: the journal holds no schedule of that name")
+        self._is_generated = False
+
+    async def _pause(self, journal: AsyncJournal, signature: Attribution) -> bool:
+        return self._known(await pause_schedule(journal, self.name, signature.fields()))
+
+    async def _resume(self, journal: AsyncJournal, signature: Attribution) -> bool:
+        return self._known(await resume_schedule(journal, self.name, signature.fields()))
 
     def _known(self, done: Changed) -> bool:
         if done.schedule is None:

@@ -4,6 +4,7 @@ import asyncio
 import pickle
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -150,6 +151,28 @@ def test_generate_async_creates_the_schedule(journal: jm.Journal) -> None:
     message = asyncio.run(task.generate_async(kwargs={"title": "stock"}))
     assert message.kwargs == {"title": "stock"}
     assert events(journal) == [names.SCHEDULE_CREATED]
+
+
+def test_coroutines_act_on_the_schedule_as_the_methods_do(journal: jm.Journal) -> None:
+    task = report(journal)
+
+    async def acted() -> tuple[bool, ...]:
+        with pytest.raises(jm.SchedulingError, match="holds no schedule report"):
+            await task.pause_async()
+        await task.generate_async()
+        paused = await task.pause_async(by="ada", reason="stocktaking"), await task.pause_async()
+        resumed = await task.resume_async(by="bob"), await task.resume_async()
+        known = await task.is_generated_async()
+        await task.clear_async()
+        with pytest.raises(AttributeError, match="was not generated"):
+            await task.clear_async()
+        return (*paused, *resumed, known, await task.is_generated_async())
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # none of them blocks the loop
+        assert asyncio.run(acted()) == (True, False, True, False, True, False)
+    said = [(event.name, event.context.get("by")) for event in journal.read().events[1:]]
+    assert said == [(names.SCHEDULE_PAUSED, "ada"), (names.SCHEDULE_RESUMED, "bob"), (names.SCHEDULE_CLEARED, None)]
 
 
 def test_function_that_needs_arguments_cannot_be_scheduled(journal: jm.Journal) -> None:
