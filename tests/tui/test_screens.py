@@ -46,6 +46,19 @@ async def test_followed_task_shows_why_and_its_history() -> None:
         await shows(app, lambda text: "attempts" in text, "the list again")
 
 
+async def test_dead_letters_are_found_by_their_labels() -> None:
+    store = await shop_store()
+    for tag in ("spring", "autumn"):
+        await append(store, "task.submitted", tag, task=tag, task_name="mail", summary="a catalogue", tags=[tag])
+        await append(store, "task.rejected", tag, task=tag)
+    async with screen_of(store, size=(160, 48)) as (app, pilot):
+        await pilot.press("5")
+        await shows(app, lambda text: "a catalogue (tags autumn)" in text, "what a dead letter is about")
+        await pilot.press("slash", *"catalogue", "space", *"spring", "enter")
+        await shows(app, lambda text: "(tags spring)" in text and "(tags autumn)" not in text, "the one with the tag")
+        assert "Declined" not in text_of(app)
+
+
 async def test_followed_task_goes_on_live() -> None:
     store = await shop_store()
     async with screen_of(store) as (app, pilot):
