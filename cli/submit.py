@@ -66,6 +66,21 @@ def submit(
             min=0, metavar="N", help="The number of attempts after the first.", show_default="the task's own, or 3"
         ),
     ] = None,
+    ttl: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPAN",
+            help="The time to live: without a worker that begins it by then, it lapses.",
+            show_default="none",
+        ),
+    ] = None,
+    summary: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="A line that says what it is about.", show_default="none")
+    ] = None,
+    tags: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="TAG", help="A word by which it is found; repeatable.", show_default="none"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     log_level: LevelOption = LogLevel.WARNING,
 ) -> None:
@@ -85,16 +100,19 @@ def submit(
     configure_logging(log_level)
     given: list[Any] = _json(args, "--args", list, "array", '["ada@example.org", 3]')
     named: dict[str, Any] = _json(kwargs, "--kwargs", dict, "object", '{"to": "ada@example.org"}')
-    wait_ms = 0 if delay is None else round(_span(delay) * 1_000)
+    wait_ms = _span_ms(delay, "--delay") or 0
+    ttl_ms = _span_ms(ttl, "--ttl")
     with shared_journal(_url(task, journal)) as opened, quiet_on_broken_pipe():
         message = _message(task, opened, given, named, wait_ms)
         message.update(
             priority=priority,
+            summary=summary or "",
+            tags=tuple(tags or ()),
             **({"uuid": task_id} if task_id is not None else {}),
             **({"queue": queue} if queue is not None else {}),
             **({"max_retries": max_retries} if max_retries is not None else {}),
         )
-        event = Broker(opened).submit(message, new=task_id is None)
+        event = Broker(opened).submit(message, ttl_ms, new=task_id is None)
         _print_submitted(opened, message, event, as_json=as_json)
 
 
@@ -144,9 +162,10 @@ def _json(text: str | None, option: str, kind: Callable[[], T], called: str, exa
     return value  # type: ignore[no-any-return]
 
 
-def _span(text: str) -> float:
+def _span_ms(text: str | None, option: str) -> int | None:
+    """The span in ms; None if the option was not given."""
     try:
-        return span_seconds(text, "--delay")
+        return None if text is None else round(span_seconds(text, option) * 1_000)
     except ValueError as error:
         raise BadInput(str(error)) from None
 

@@ -111,21 +111,21 @@ class Broker(BrokerCalls):
         """The submissions in doubt: those of which it is unknown whether they landed."""
         return self._doubts
 
-    def submit(self, message: Message, ttl: int | None = None, *, new: bool = False) -> Event:
+    def submit(self, message: Message, ttl: Duration | None = None, *, new: bool = False) -> Event:
         """Append a message to the journal; when this returns, it is durable.
 
-        If no worker has begun the task `ttl` ms from now, it lapses: it ends as failed, with the reason "expired".
-        `MessageAlreadyExistsError` if the journal holds a task of its id. With `new` the caller states that the id was
-        just made for this message and was never submitted, as with an id that `Message` made itself; then it is not
-        looked up. After a `SubmissionInDoubt`, which is an `AppendInDoubt`, or an interrupt, submitting the same
-        message again is safe.
+        If no worker has begun the task `ttl` ms from now, or a `timedelta`, it lapses: it ends as failed, with the
+        reason "expired". `MessageAlreadyExistsError` if the journal holds a task of its id. With `new` the caller
+        states that the id was just made for this message and was never submitted, as with an id that `Message` made
+        itself; then it is not looked up. After a `SubmissionInDoubt`, which is an `AppendInDoubt`, or an interrupt,
+        submitting the same message again is safe.
         """
         if (tracing := tracer()) is None:
             return self._submit(message, ttl, new=new)
         with submitting(tracing, message):
             return self._submit(message, ttl, new=new)
 
-    def _submit(self, message: Message, ttl: int | None, *, new: bool) -> Event:
+    def _submit(self, message: Message, ttl: Duration | None, *, new: bool) -> Event:
         if ttl is not None:
             set_ttl(message, ttl)
         journal, doubts = self.journal, self._doubts
@@ -215,14 +215,14 @@ class AsyncBroker(AsyncBrokerCalls):
         """See `Broker`; that of the broker that it belongs to, if it belongs to one."""
         return self._dlq_ttl if self._broker is None else self._broker.dlq_ttl
 
-    async def submit(self, message: Message, ttl: int | None = None, *, new: bool = False) -> Event:
+    async def submit(self, message: Message, ttl: Duration | None = None, *, new: bool = False) -> Event:
         """See `Broker.submit`. If it is cancelled, submitting the same message again is safe as well."""
         if (tracing := tracer()) is None:
             return await self._submit(message, ttl, new=new)
         with submitting(tracing, message):
             return await self._submit(message, ttl, new=new)
 
-    async def _submit(self, message: Message, ttl: int | None, *, new: bool) -> Event:
+    async def _submit(self, message: Message, ttl: Duration | None, *, new: bool) -> Event:
         if ttl is not None:
             set_ttl(message, ttl)
         access, doubts = self._there()

@@ -22,6 +22,7 @@ def test_task_submitted_by_name_takes_the_options(call: Run, url: str) -> None:
     done = call(
         *("submit", "send", "--args", '["ada", 3]', "--kwargs", '{"deep": {"x": [1]}}', "--queue", "mail"),
         *("--delay", "1m30s", "--priority", "4", "--id", "order-7", "--max-retries", "0", "--journal", url),
+        *("--ttl", "2m", "--summary", "the spring catalogue", "--tag", "print", "--tag", "urgent"),
     )
     assert (done.returncode, done.stdout) == (0, f"order-7 submitted to queue mail of {url}\n")
     (said,) = submissions(url)
@@ -34,9 +35,12 @@ def test_task_submitted_by_name_takes_the_options(call: Run, url: str) -> None:
         "delay": 90_000,
         "priority": 4,
         "max_retries": 0,
+        "summary": "the spring catalogue",
+        "tags": ["print", "urgent"],
     }
     assert {name: said[name] for name in expected} == expected
     assert said["due"] == (said["created_at"] + 90_000) / 1_000  # type: ignore[operator]
+    assert said["expires"] - said["created_at"] / 1_000 > 119  # type: ignore[operator]
     again = call("submit", "send", "--id", "order-7", "--journal", url)
     assert again.returncode == 2
     assert "'order-7' already" in again.stderr
@@ -75,6 +79,10 @@ def test_json_arguments_become_what_a_typed_serializer_expects() -> None:
         (("--args", '{"a": 1}'), "--args takes a JSON array such as"),
         (("--kwargs", "[1]"), "--kwargs takes a JSON object such as"),
         (("--delay", "10"), "--delay takes a span with its unit, such as 500ms, 30s"),
+        (("--ttl", "10"), "--ttl takes a span with its unit, such as 500ms, 30s"),
+        (("--ttl", "1s", "--delay", "2s"), "ttl=1,000 ms ends before the delay"),
+        (("--tag", ""), "tags are a list of at most"),
+        (("--summary", "x" * 1_000), "a summary is a string of at most"),
         (("--id", "x" * 1_000), "a message's uuid is a string of 1 to"),
     ],
 )

@@ -30,6 +30,7 @@ def submits() -> list[str]:
         send.generate(["ada@shop.example"], delay=1_000, ttl=timedelta(hours=2)),
         send.generate(["ada@shop.example"], callback=send.generate(submit=False)),
     ]
+    broker.submit(jm.Message("send", args=["ada@shop.example"]), ttl=timedelta(hours=2))
     called: str = send("ada@shop.example")
     return [called, *(message.uuid for message in messages)]
 
