@@ -6,6 +6,7 @@ import typer
 
 from ..journal.journal import Journal
 from ..tasks.inspection.as_of import view_as_of
+from ..tasks.inspection.stored_labels import labels_of
 from ..tasks.inspection.wording import number
 from .shared.acts import (
     REVOKING,
@@ -13,6 +14,7 @@ from .shared.acts import (
     DryRun,
     QueueName,
     Rate,
+    TagName,
     TaskName,
     act_on,
     refuse_vague,
@@ -34,6 +36,7 @@ def revoke(
     *,
     task: TaskName = None,
     queue: QueueName = None,
+    tag: TagName = None,
     everything: Everything = False,
     rate: Rate = None,
     reason: Reason = None,
@@ -58,18 +61,22 @@ def revoke(
     Exit status: 0 if all were revoked, 1 if any was not, since it has ended or is not known.
     """
     configure_logging(log_level)
-    filtered = task is not None or queue is not None
-    refuse_vague("tasks", "--task NAME, --queue NAME", tasks, filtered=filtered, everything=everything)
+    filtered = (task, queue, tag) != (None, None, None)
+    refuse_vague("tasks", "--task NAME, --queue NAME, --tag TAG", tasks, filtered=filtered, everything=everything)
     with existing_journal(journal) as opened, quiet_on_broken_pipe():
-        found = whole_ids(opened, tasks) if tasks else _live(opened, task, queue)
+        found = whole_ids(opened, tasks) if tasks else _live(opened, task, queue, tag)
         if found and not (dry_run or yes):
             what = f"the task {printable(found[0])}" if len(found) == 1 else number(len(found), "task")
             confirm_on_terminal(f"Revoke {what}?")
         act_on(opened, found, REVOKING, rate=rate, reason=reason, dry_run=dry_run, as_json=as_json)
 
 
-def _live(journal: Journal, name: str | None, queue: str | None) -> list[str]:
-    """Return the ids of the tasks that wait or run, of that name and queue if given; the oldest first."""
+def _live(journal: Journal, name: str | None, queue: str | None, tag: str | None) -> list[str]:
+    """Return the ids of the tasks that wait or run, of that name, queue and tag if given; the oldest first."""
     view = journal.run(view_as_of(journal.asynchronous, None)).view
     tasks = sorted(view.live.values(), key=lambda task: (task.submitted_at, task.partition, task.submitted))
-    return [task.id for task in tasks if name in (None, task.name) and queue in (None, task.queue)]
+    found = [task for task in tasks if name in (None, task.name) and queue in (None, task.queue)]
+    if tag is None:
+        return [task.id for task in found]
+    labels = journal.run(labels_of(journal.run(journal.asynchronous.open()), found))
+    return [task.id for task, said in zip(found, labels, strict=True) if tag in said.tags]

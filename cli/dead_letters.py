@@ -21,6 +21,7 @@ from .shared.acts import (
     DryRun,
     QueueName,
     Rate,
+    TagName,
     TaskName,
     act_on,
     refuse_vague,
@@ -71,9 +72,6 @@ Until = Annotated[
         "--until", metavar="TIME", help="Select only those that failed at TIME or before.", show_default=False
     ),
 ]
-Tag = Annotated[
-    str | None, typer.Option("--tag", metavar="TAG", help="Select only those with this tag.", show_default=False)
-]
 Everything = Annotated[bool, typer.Option("--all", help="Select all dead letters.")]
 
 
@@ -83,7 +81,7 @@ def list_dead_letters(
     task: TaskName = None,
     queue: QueueName = None,
     exception: Exceptions = None,
-    tag: Tag = None,
+    tag: TagName = None,
     since: Since = None,
     until: Until = None,
     limit: Annotated[
@@ -156,7 +154,7 @@ def requeue_dead_letters(
     task: TaskName = None,
     queue: QueueName = None,
     exception: Exceptions = None,
-    tag: Tag = None,
+    tag: TagName = None,
     since: Since = None,
     until: Until = None,
     everything: Everything = False,
@@ -196,7 +194,7 @@ def purge_dead_letters(
     task: TaskName = None,
     queue: QueueName = None,
     exception: Exceptions = None,
-    tag: Tag = None,
+    tag: TagName = None,
     since: Since = None,
     until: Until = None,
     everything: Everything = False,

@@ -148,6 +148,8 @@ SHORT_ID_SESSIONS_MAX: Final = 200
 CLOCK_SAMPLE_EVENTS: Final = 20
 # How many dead letters are read together with their errors.
 DEAD_LETTERS_STEP_TASKS: Final = 1_000
+# How many submissions are read together for their labels.
+LABELS_STEP_TASKS: Final = 1_000
 # How many dead letters a summary names.
 DEAD_LETTERS_SHOWN: Final = 3
 # How many ids `why` suggests for an unknown one, and how many characters of it must have been given.

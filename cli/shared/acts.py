@@ -28,6 +28,9 @@ Rate = Annotated[
     ),
 ]  # fmt: skip
 
+TagName = Annotated[
+    str | None, typer.Option("--tag", metavar="TAG", help="Select only those with this tag.", show_default=False)
+]
 TaskName = Annotated[
     str | None, typer.Option("--task", metavar="NAME", help="Select only those of this task.", show_default=False)
 ]

@@ -20,6 +20,7 @@ from ..state.transitions import State
 from ..state.view import Verdict
 from .as_of import ViewAsOf
 from .history import Step, TaskHistory
+from .stored_labels import NO_LABELS, labels_in
 from .wording import call, error_in
 
 # The error of an attempt that ended without an exception, as its worker fell silent.
@@ -48,9 +49,6 @@ class DeadLetterFilter(NamedTuple):
             and (self.since is None or letter.changed_at >= self.since)
             and (self.until is None or letter.changed_at <= self.until)
         )
-
-
-NO_LABELS: Final = Labels()
 
 
 class DeadLetter(NamedTuple):
@@ -116,16 +114,9 @@ async def with_errors(log: Log, letters: Iterable[TaskState]) -> list[DeadLetter
     found: list[DeadLetter] = []
     for letter in letters:
         there = rows[letter.partition]
-        labels = _labels(there.get(letter.submitted), letter)
+        labels = labels_in(there.get(letter.submitted), letter)
         found.append(DeadLetter(letter, _error(there.get(letter.changed), letter), labels))
     return found
-
-
-def _labels(row: bytes | None, letter: TaskState) -> Labels:
-    if row is None or (b'"tags"' not in row and b'"summary"' not in row):
-        return NO_LABELS
-    events, _ = readable([row], letter.partition, [letter.submitted], contexts=True)
-    return Labels.of(events[0].context) if events else NO_LABELS
 
 
 def _error(row: bytes | None, letter: TaskState) -> str:

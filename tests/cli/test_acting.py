@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import journeyman as jm
 import pytest
+from journeyman.tasks.inspection import stored_labels
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -59,6 +60,17 @@ def test_revoke_takes_tasks_by_name_and_queue(call: Run, url: str) -> None:
     assert call("revoke", "--queue", "nowhere", "--journal", url).stdout == f"no such tasks in {url}\n"
     rest = call("revoke", "--all", "--json", "--journal", url).stdout.splitlines()
     assert [json.loads(line)["task"] for line in rest] == [other, paint]
+
+
+def test_revoke_takes_tasks_by_tag(call: Run, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored_labels, "LABELS_STEP_TASKS", 2)
+    tagged = [("spring",), (), ("spring", "urgent"), ("autumn",), ("urgent",)]
+    messages = [jm.Message("add", args=[1, 2], tags=tags) for tags in tagged]
+    with jm.Journal(url) as journal:
+        jm.Broker(journal).submit_all(messages)
+    done = call("revoke", "--tag", "spring", "--task", "add", "--journal", url)
+    assert done.stdout.splitlines() == [f"{messages[number].uuid} revoked" for number in (0, 2)]
+    assert call("revoke", "--tag", "spring", "--journal", url).stdout == f"no such tasks in {url}\n"
 
 
 def test_revoke_of_everything_needs_an_explicit_option(call: Run, url: str) -> None:
