@@ -57,9 +57,14 @@ class TaskHistory(NamedTuple):
 
     def final(self) -> Step | None:
         """Return the last accepted step with a result or an error; None if there is none yet."""
-        wanted = (names.SUCCEEDED, names.FAILED, names.RETRIED, names.REJECTED, names.RESCHEDULED)
-        accepted = (step for step in reversed(self.steps) if step.verdict is Verdict.ACCEPTED)
-        return next((step for step in accepted if step.event.name in wanted), None)
+        ends = (names.SUCCEEDED, names.FAILED, names.RETRIED)
+        by_hand = (names.REJECTED, names.RESCHEDULED)  # with an exception or without
+        for step in reversed(self.steps):
+            name = step.event.name
+            said = name in ends or (name in by_hand and "exception" in step.event.context)
+            if said and step.verdict is Verdict.ACCEPTED:
+                return step
+        return None
 
 
 async def task_history(

@@ -157,6 +157,18 @@ def test_task_that_kills_its_workers_is_dead_at_last_expiry(journal: jm.Journal)
     assert "no attempt was left" in found.steps[-1].reason
 
 
+def test_end_by_hand_is_an_error_only_with_an_exception(journal: jm.Journal) -> None:
+    broker, message = jm.Broker(journal), jm.Message("send")
+    broker.submit(message)
+    broker.fail(message)
+    assert _history(journal, message.uuid).final() is None
+    broker.requeue(message)
+    broker.fail(message.update(exception_details=jm.ExceptionDetails("Declined", "card 4242")))
+    final = _history(journal, message.uuid).final()
+    assert final is not None
+    assert final.event.context["exception"]["name"] == "Declined"
+
+
 def test_chosen_id_is_searched_from_the_beginning(journal: jm.Journal) -> None:
     _append(journal, "order.paid", at=time.time() - 7_200)
     worker = _id(7_000)
