@@ -1,6 +1,7 @@
 """A stream of tasks submitted one by one: the rate that a submitter loses to a worker, and how soon tasks are done.
 
-The floor is the same submitter with no worker beside it. The sides of a round are measured one right after the other,
+The floor is the same submitter with no worker beside it; the floor of the worker's CPU time is a loop by hand
+(`raw_pace`) that has to do with as many tasks a second. The sides of a round are measured one right after the other,
 each on a journal of its own, and each task is submitted in a durable append of its own.
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
-from journeyman.bench import child, drain
+from journeyman.bench import child, drain, raw_pace
 from journeyman.bench.context import Bench, sqlite_url
 from journeyman.bench.figure import Figure, Floor, Spread, Target, percentile, ratio_of
 from journeyman.bench.kafka import made
@@ -51,8 +52,12 @@ def embedded(bench: Bench) -> list[Figure]:
         with bench.file(name) as path:
             yield sqlite_url(path)
 
+    def by_hand(tasks: int, rate: float) -> float:
+        with bench.file("raw") as path:
+            return raw_pace.measured(path, tasks, rate)
+
     tasks = TASKS_PER_LONE_APPEND * bench.size.lone_appends
-    return _measured(bench, "stream", "", journal, tasks, bench.size.few_rounds)
+    return _measured(bench, "stream", "", journal, tasks, bench.size.few_rounds, by_hand)
 
 
 def kafka(bench: Bench) -> list[Figure]:
@@ -66,8 +71,17 @@ def kafka(bench: Bench) -> list[Figure]:
     return _measured(bench, "kafka-stream", "Kafka: ", journal, tasks, bench.size.few_rounds)
 
 
-def _measured(bench: Bench, name: str, where: str, journal: NewJournal, tasks: int, rounds: int) -> list[Figure]:
+def _measured(
+    bench: Bench,
+    name: str,
+    where: str,
+    journal: NewJournal,
+    tasks: int,
+    rounds: int,
+    by_hand: Callable[[int, float], float] | None = None,
+) -> list[Figure]:
     bare: list[float] = []
+    hand_us: list[float] = []
     one: list[Run] = []
     several: list[Run] = []
     for number in range(rounds):
@@ -76,16 +90,21 @@ def _measured(bench: Bench, name: str, where: str, journal: NewJournal, tasks: i
             bare.append(alone(url, tasks))
         with journal("one") as url:
             one.append(beside(url, tasks, submitters=1, workers=1))
+        if by_hand is not None:
+            hand_us.append(by_hand(tasks, one[-1].stay.done) / tasks * MICROSECONDS)
         with journal("several") as url:
             several.append(beside(url, tasks, submitters=SUBMITTERS, workers=WORKERS))
-    return [_one(name, where, one, bare), _several(name, where, several, one)]
+    return [_one(name, where, one, bare, hand_us), _several(name, where, several, one)]
 
 
-def _one(name: str, where: str, runs: list[Run], bare: list[float]) -> Figure:
+def _one(name: str, where: str, runs: list[Run], bare: list[float], hand_us: list[float]) -> Figure:
     done, stays = [each.stay.done for each in runs], _milliseconds(runs)
     cpu = Spread.of([each.cpu_us for each in runs])
     ratio = ratio_of(done, bare)
     p50, p99 = percentile(stays, 50), percentile(stays, 99)
+    facts = {"stay_p50_ms": p50, "stay_p99_ms": p99, "worker_cpu_us_per_task": cpu.median}
+    if hand_us:
+        facts["floor_cpu_us_per_task"] = Spread.of(hand_us).median
     return Figure(
         name,
         f"{where}no-op tasks done while one program submits them one by one",
@@ -99,7 +118,7 @@ def _one(name: str, where: str, runs: list[Run], bare: list[float]) -> Figure:
             Target("p99", "at most", STAY_P99_MS_MAX, p99, "ms"),
             Target("worker CPU", "at most", CPU_US_MAX, cpu.median, "µs a task"),
         ),
-        {"stay_p50_ms": p50, "stay_p99_ms": p99, "worker_cpu_us_per_task": cpu.median},
+        facts,
     )
 
 
