@@ -14,6 +14,7 @@ from ..workers.loop.indexing import IndexKeeper
 from ..workers.loop.lane import Lane
 from ..workers.loop.loop import WorkerLoop
 from ..workers.loop.session_watch import SessionWatch
+from ..workers.loop.stream_rest import Rested
 from ..workers.loop.timeouts import TimeoutTimer
 from ..workers.settings import Settings
 from .executors import CallingThreadExecutor, Turns, VirtualCoroutineExecutor
@@ -72,8 +73,8 @@ class VirtualWorkerLoop(WorkerLoop):
             return VirtualCoroutineExecutor(self.settings.coroutines, tasks, self._wake)
         return CallingThreadExecutor(tasks, self._wake, self._turns)
 
-    async def _keep_pace(self) -> bool:
-        return False  # a pause would only move the clock
+    async def _keep_pace(self) -> Rested:
+        return Rested.NO  # a rest would only move the clock
 
     def _look_around(self, monotonic: float) -> None:
         super()._look_around(monotonic)

@@ -23,9 +23,9 @@ STEAL_DELAY_SECONDS_MAX: Final = 0.2
 STEAL_TASKS_MAX: Final = 16
 # While others run, outcomes wait at most this long, in seconds, to share an append.
 OUTCOME_LINGER_SECONDS: Final = 0.005
-# In a stream of tasks handed in one by one a worker commits once in so many seconds; where appends take long, once in
-# twice as long as one of them, up to the maximum.
-COMMIT_PACE_SECONDS: Final = 0.002
+# In a stream of tasks handed in one by one a worker claims once in so many seconds; where appends take long, less
+# often, down to once in the maximum.
+COMMIT_PACE_SECONDS: Final = 0.005
 COMMIT_PACE_SECONDS_MAX: Final = 0.02
 # This many outcomes are committed at once, without waiting for the pace.
 COMMIT_OUTCOMES_ENOUGH: Final = 64
@@ -158,6 +158,10 @@ SLOT_WAIT_MS_DEFAULT: Final = 50
 # in appends at most.
 COMMIT_MEMORY_PERIODS: Final = 10
 COMMIT_TIME_SHARE_MAX: Final = 0.5
+# How often a worker commits in each period of the pace: once to claim, and once to settle what has ended by then.
+COMMITS_PER_PERIOD: Final = 2
+# In a stream the share of another worker is left alone for so many periods: it claims once in each.
+STEAL_DELAY_PERIODS: Final = 3
 # Tasks that are delayed are kept by spans of so many seconds, and sorted when their span begins.
 DELAY_SPAN_SECONDS: Final = 60.0
 # How many entries of tasks that wait no more the ready queue keeps beside as many as tasks wait, before it drops them.

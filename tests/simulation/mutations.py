@@ -24,7 +24,7 @@ from journeyman.tasks.state.transitions import (
 )
 from journeyman.workers.loop import appender, loop
 from journeyman.workers.loop.claimed import ClaimedTasks
-from journeyman.workers.scheduling import decide, ready_queue
+from journeyman.workers.scheduling import commit_pace, decide, ready_queue
 from journeyman.workers.scheduling.priority_level import PriorityLevel
 from journeyman.workers.scheduling.ready_queue import ReadyTasks
 from pytest import MonkeyPatch  # noqa: PT013 - a helper, not a test
@@ -377,8 +377,8 @@ def work_is_begun_however_old_the_lease(patch: MonkeyPatch) -> None:
 @mutation
 def the_share_of_the_dead_is_left_to_them(patch: MonkeyPatch) -> None:
     patch.setattr(ready_queue, "STEAL_DELAY_SECONDS", math.inf)
-    patch.setattr(loop, "STEAL_DELAY_SECONDS", math.inf)
-    patch.setattr(loop, "STEAL_DELAY_SECONDS_MAX", math.inf)
+    patch.setattr(commit_pace, "STEAL_DELAY_SECONDS", math.inf)
+    patch.setattr(commit_pace, "STEAL_DELAY_SECONDS_MAX", math.inf)
 
 
 @mutation

@@ -17,12 +17,14 @@ from journeyman.tasks import Message
 from journeyman.tasks.state import names
 from journeyman.tasks.submitting import submission
 from journeyman.workers import Settings, WorkerLoop
+from journeyman.workers.limits import WAIT_ROUNDING_SECONDS
 from journeyman.workers.scheduling import commit_pace
 from support.shop import Shop, named
 from support.waiting import reached
 
 STREAM = 30
 LONG_PERIOD_SECONDS = 0.5
+ENDLESS_SECONDS = 600.0
 PASSES = 100
 
 
@@ -31,6 +33,13 @@ def long_periods(monkeypatch: pytest.MonkeyPatch) -> None:
     """Periods so long that many tasks are submitted in one, however slow the machine."""
     monkeypatch.setattr(commit_pace, "COMMIT_PACE_SECONDS", LONG_PERIOD_SECONDS)
     monkeypatch.setattr(commit_pace, "COMMIT_PACE_SECONDS_MAX", LONG_PERIOD_SECONDS)
+
+
+@pytest.fixture
+def endless_periods(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Periods longer than a test."""
+    monkeypatch.setattr(commit_pace, "COMMIT_PACE_SECONDS", ENDLESS_SECONDS)
+    monkeypatch.setattr(commit_pace, "COMMIT_PACE_SECONDS_MAX", ENDLESS_SECONDS)
 
 
 @pytest.mark.usefixtures("long_periods")
@@ -95,7 +104,7 @@ async def test_thread_of_a_lone_task_alone_writes_its_outcome() -> None:
 
 
 @pytest.mark.anyio
-async def test_worker_pauses_as_its_pace_says(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_worker_rests_as_its_pace_says(monkeypatch: pytest.MonkeyPatch) -> None:
     floor, over = Shop(), asyncio.Event()
 
     async def wait() -> None:
@@ -105,28 +114,68 @@ async def test_worker_pauses_as_its_pace_says(monkeypatch: pytest.MonkeyPatch) -
     async with floor.worker(tasks, Settings(coroutines=2)) as worker:
 
         def pause(monotonic: float, **situation: object) -> float:
+            if not worker._lanes.busy:
+                return 0.0
             asked.append(situation)
             return 0.0 if situation["draining"] else 1.0
 
-        async def rest(seconds: float) -> None:
+        async def ended_within(seconds: float) -> bool:
             rested.append(seconds)
             worker._has_news = True  # as a thread's outcome that came meanwhile
+            return False
 
         monkeypatch.setattr(worker._pace, "pause", pause)
-        monkeypatch.setattr(worker._reader, "rest", rest)
-        turned = worker._turned_at
-        worker._wake()
-        await reached(lambda: worker._turned_at > turned, "a turn")
-        assert not asked, "it holds nothing"
+        monkeypatch.setattr(worker._rest, "_ended_within", ended_within)
         await floor.submit(tasks["wait"])
-        await reached(lambda: rested and worker._is_waiting, "a pause, and the wait after it")
-        assert asked[0] == {"holding": True, "outcomes": 0, "draining": False}
-        assert rested == [1.0] * len(asked)
-        assert not worker._has_news, "what came in the pause was collected after it"
+        await reached(lambda: rested and worker._is_waiting, "a rest, and the wait after it")
+        assert asked[0] == {"outcomes": 0, "draining": False}
+        assert rested == [1.0 - WAIT_ROUNDING_SECONDS] * len(asked)
+        assert not worker._has_news, "what came in the rest was collected after it"
         worker.stop()
         await reached(lambda: asked[-1]["draining"], "a turn that drains")
         over.set()
-    assert len(rested) < len(asked), "a drain does not pause"
+    assert len(rested) < len(asked), "a drain does not rest"
+
+
+async def both_claimed(floor: Shop, worker: WorkerLoop, task: str) -> None:
+    """Have both of two tasks claimed in one append, and the worker be in a stream from then on."""
+    await floor.journal.append_drafts([submission(Message(task_name=task, args=[number])) for number in (0, 1)])
+    await reached(lambda: worker.counts.claimed == 2, "both to be claimed")
+
+
+@pytest.mark.usefixtures("endless_periods")
+@pytest.mark.anyio
+async def test_outcomes_are_appended_together_when_all_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    floor, doors = Shop(), (threading.Event(), threading.Event())
+    tasks = named(work=lambda number: doors[number].wait(60))
+    async with floor.worker(tasks, Settings(threads=2)) as worker:
+        await both_claimed(floor, worker, "work")
+        monkeypatch.setattr(worker._pace, "is_stream", lambda _: worker.counts.succeeded < 2)
+        before = worker.counts.appends
+        doors[0].set()
+        await reached(lambda: worker._lanes.outcomes == 1, "one to have ended")
+        doors[1].set()
+        await floor.succeeded(2)
+        assert worker.counts.appends == before + 1
+
+
+@pytest.mark.usefixtures("endless_periods")
+@pytest.mark.anyio
+async def test_worker_that_has_settled_rests_until_the_period_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    floor, door, rests = Shop(), threading.Event(), list[float]()
+    async with floor.worker(named(work=lambda _: door.wait(60)), Settings(threads=2)) as worker:
+        await both_claimed(floor, worker, "work")
+
+        async def rest(seconds: float) -> None:
+            assert worker.counts.succeeded == 2, "it settles before it rests"
+            assert not worker._pace.may_settle
+            rests.append(seconds)
+
+        monkeypatch.setattr(worker._reader, "rest", rest)
+        monkeypatch.setattr(worker._pace, "is_stream", lambda _: not rests)
+        door.set()
+        await reached(lambda: bool(rests), "it to rest")
+        assert 0 < rests[0] <= ENDLESS_SECONDS
 
 
 @contextmanager

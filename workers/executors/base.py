@@ -38,6 +38,7 @@ class Executor(ABC):
         self._waiting: deque[Job] = deque()
         self._done: deque[Outcome] = deque()
         self._signalled = False
+        self._when_dry: Callable[[], None] | None = None
         self._job_seconds = 0.0  # of the latest jobs, on average; 0 until something has run
 
     @property
@@ -95,6 +96,10 @@ class Executor(ABC):
             collected.append(done.popleft())
         return collected
 
+    def when_dry(self, call: Callable[[], None] | None) -> None:
+        """Have `call()` called once, from any thread, when a job has ended and none waits; None: no more."""
+        self._when_dry = call
+
     def take_back(self) -> list[Job]:
         """Take back all jobs that were not started."""
         taken: list[Job] = []
@@ -150,7 +155,11 @@ class Executor(ABC):
         _in_thread(ask)
 
     def _ran_dry(self) -> None:
-        """End the lingering of outcomes, since there is nothing more to run."""
+        """End the lingering of outcomes, since there is nothing more to run, and tell the caller of `when_dry`."""
+        call = self._when_dry
+        if call is not None and self._done:
+            self._when_dry = None
+            call()
         if self.lingering and self._done:
             self.lingering = False
             self._wake()

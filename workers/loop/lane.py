@@ -34,6 +34,11 @@ class Lane:
         return self._held > 0
 
     @property
+    def ended(self) -> bool:
+        """Whether all that is in hand has ended."""
+        return self._held == self.executor.outcomes + len(self._returned)
+
+    @property
     def in_hand(self) -> int:
         """How many claimed tasks have no collected outcome yet."""
         return self._held

@@ -1,6 +1,6 @@
 """The lanes of a worker: find the one for each ready task, and know what all of them hold."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ...tasks.definition import Task
@@ -67,6 +67,16 @@ class Lanes:
     def outcomes(self) -> int:
         """How many outcomes wait to be collected."""
         return sum(lane.executor.outcomes for lane in self._lanes.values())
+
+    @property
+    def ended(self) -> bool:
+        """Whether all that is in hand has ended."""
+        return all(lane.ended for lane in self._lanes.values())
+
+    def when_dry(self, call: Callable[[], None] | None) -> None:
+        """See `Executor.when_dry`, for each lane."""
+        for lane in self:
+            lane.executor.when_dry(call)
 
     @property
     def slots(self) -> int:

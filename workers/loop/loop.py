@@ -26,13 +26,7 @@ from ..errors import OutcomesUnwritten
 from ..executors import Executor
 from ..executors.children.process import journals_of
 from ..health.progress import WorkerHealth
-from ..limits import (
-    STEAL_DELAY_APPENDS,
-    STEAL_DELAY_SECONDS,
-    STEAL_DELAY_SECONDS_MAX,
-    STOP_IDLE_SECONDS,
-    STOP_UNSTARTED_SECONDS,
-)
+from ..limits import STOP_IDLE_SECONDS, STOP_UNSTARTED_SECONDS
 from ..scheduling.commit_pace import CommitPace
 from ..scheduling.decide import Command, Expire, Lapse, Situation, decide
 from ..scheduling.ready_queue import ReadyTasks
@@ -51,6 +45,7 @@ from .mechanisms import ExecutorContext, executor_for
 from .reader import JournalReader
 from .session_watch import SessionWatch
 from .sessions import OwnSessions
+from .stream_rest import Rested, StreamRest
 from .submissions import Submissions
 from .timeouts import TimeoutTimer
 from .timetable import Timetable
@@ -86,6 +81,7 @@ class WorkerLoop:
         self._left_level = logging.WARNING  # at which it says that tasks still ran when it left
         self._draining_since: float | None = None
         self._pace = CommitPace()
+        self._rest = StreamRest(self._pace, self._lanes, self._reader, self.view)
         self._claimed = ClaimedTasks(journal, self._known, self._lanes, self._submissions, self._pace, counts)
         self._timeouts = TimeoutTimer(self._lanes, self.settings.enforce_ms / 1_000, self._wake)
         self._watch = SessionWatch(self.view, self._detector)
@@ -258,15 +254,18 @@ class WorkerLoop:
 
     async def _turn(self) -> None:
         self._has_news = False  # first, as what comes from now on may be missed by this turn
-        paused = self._lanes.busy and await self._keep_pace()
+        rested = await self._keep_pace()
+        if rested is Rested.SETTLES:
+            await self._settle()
+            return
         # Without other work the next step is to wait, which begins with reading.
-        await self._reader.read_what_came(look=paused or self._lanes.have_news)
+        await self._reader.read_what_came(look=rested is Rested.PERIOD or self._lanes.have_news)
         if self._sessions.changed:
             self._lanes.share_anew(self._sessions)
         self._turned_at = monotonic = time.monotonic()
         self._look_around(monotonic)
         entries = await self._outcome_entries(monotonic)
-        self._note_turn(monotonic, holding=bool(entries) or self._lanes.busy)
+        self._rest.note_turn(monotonic, self._appending.seconds, holding=bool(entries) or self._lanes.busy)
         commands = decide(self.view, self._lanes.offers(monotonic), self._detector, self._situation(monotonic))
         if self._draining_since is None and self._watch.looks_for_processes(monotonic) and self._joined():
             commands += self._watch.departed(monotonic)
@@ -279,31 +278,26 @@ class WorkerLoop:
         elif not entries and not self._drained():  # it may be by now, as outcomes were applied
             await self._wait()
 
-    def _note_turn(self, monotonic: float, *, holding: bool) -> None:
-        arrived = self._lanes.take_arrived()
-        workers = sum(bool(session.claims) for session in self.view.all_sessions())
-        self._pace.turned(
-            monotonic, arrived=arrived, holding=holding, append_seconds=self._appending.seconds, workers=workers
-        )
+    async def _keep_pace(self) -> Rested:
+        """In a stream of tasks, rest so that some come and those in hand end before the next turn."""
+        rested = await self._rest.take(draining=self._draining_since is not None)
+        if rested is not Rested.NO:
+            self._has_news = False  # outcomes of the rest are collected after it
+        return rested
 
-    async def _keep_pace(self) -> bool:
-        """In a stream of tasks, pause so that some come and some end before the next turn; return whether it paused."""
-        outcomes, draining = self._lanes.outcomes, self._draining_since is not None
-        pause = self._pace.pause(time.monotonic(), holding=True, outcomes=outcomes, draining=draining)
-        if pause <= 0.0:
-            return False
-        await self._reader.rest(pause)
-        self._has_news = False  # outcomes of the pause are collected after it
-        return True
+    async def _settle(self) -> None:
+        """Append the outcomes of all that was in hand; what has come meanwhile is claimed when the period is over."""
+        entries = await self._outcome_entries(time.monotonic())
+        if entries:
+            await self._commit(entries)
+        self._rest.note_settled(time.monotonic())
 
     def _look_around(self, monotonic: float) -> None:
         """Do periodic work: log left-out failures, observe other sessions, sweep the ready queues."""
         self._appending.failures.sum_up(monotonic)
         if self._watch.is_due(monotonic):
             self._watch.observe(self._sessions.ids, monotonic)
-            # If appends take long, so do the claims of others: tasks they are about to claim must not be stolen.
-            delay = max(STEAL_DELAY_SECONDS, STEAL_DELAY_APPENDS * self._appending.seconds)
-            self._lanes.sweep(min(delay, STEAL_DELAY_SECONDS_MAX))
+            self._lanes.sweep(self._pace.steal_delay(monotonic))
 
     def _situation(self, monotonic: float) -> Situation:
         draining, now = self._draining_since is not None, time.time()

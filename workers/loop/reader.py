@@ -62,7 +62,7 @@ class JournalReader:
             self._page_task.cancel()
             await asyncio.gather(self._page_task, return_exceptions=True)
         if self._wakeup_socket is not None:
-            self._stop_listening()
+            self.stop_listening()
             self._wakeup_socket.close()
         await self._tail.aclose()
         await self._snapshots.aclose()
@@ -166,7 +166,7 @@ class JournalReader:
             asyncio.get_running_loop().add_reader(self._wakeup_socket.fileno(), self._notified, self._wakeup_socket)
             self._listening = True
 
-    def _stop_listening(self) -> None:
+    def stop_listening(self) -> None:
         """Ignore the socket, so that one notification wakes the loop once and not in each pass until it is read."""
         if self._wakeup_socket is not None:
             asyncio.get_running_loop().remove_reader(self._wakeup_socket.fileno())
@@ -175,14 +175,14 @@ class JournalReader:
     def _notified(self, wakeup_socket: socket.socket) -> None:
         """Wake the loop once; called in each pass of the event loop until the notices are read."""
         if self._has_woken:
-            self._stop_listening()  # not at once: usually the loop reads them in the same pass
+            self.stop_listening()  # not at once: usually the loop reads them in the same pass
         elif not _is_empty(wakeup_socket):
             self._has_woken = True
             self._wake()
 
     async def rest(self, seconds: float) -> None:
         """Sleep without being woken by notifications, since a wake-up costs the worker and the writer."""
-        self._stop_listening()
+        self.stop_listening()
         await asyncio.sleep(seconds - WAIT_ROUNDING_SECONDS)
 
     @property
