@@ -78,8 +78,8 @@ def test_counted_bytes_are_those_of_the_records(address: str) -> None:
     with jm.Journal(address) as journal:
         log, start = journal.asynchronous.log, journal.bounds().end
         assert isinstance(log, Counting)
-        appended = journal.append_all([("note.taken", {"n": n}, f'{n}\u00e9"') for n in range(3)])
-        appended += [journal.append("note.taken"), *journal.append_drafts([Draft("note.taken", timestamp=1.5)])]
+        appended = journal.append_all([("bytes.counted", {"n": n}, f'{n}\u00e9"') for n in range(3)])
+        appended += [journal.append("bytes.counted"), *journal.append_drafts([Draft("bytes.counted", timestamp=1.5)])]
         rows = [row for page in journal.run(log.read(start)) for row in page.rows]
         assert log.append_counts.bytes == sum(map(len, rows))
         assert journal.read(start).events == appended
