@@ -30,8 +30,15 @@ HEAD_SECONDS_MAX: Final = 20.0
 BODY_SECONDS_MAX: Final = 60.0
 # The longest part of an answer, in bytes, that is copied to be sent with the head.
 JOINED_BYTES_MAX: Final = 64 * KIB
+# How many connections are served at a time.
 CONNECTIONS_MAX: Final = 2_000
+# How many connections above that are answered with 503; any more are closed unanswered.
+CONNECTIONS_REFUSED_MAX: Final = 128
+# How many connections wait to be accepted.
 BACKLOG_CONNECTIONS: Final = 512
+# How many open files are kept for the journal, the log and others that are no connections.
+FILES_SPARE: Final = 512
+# How long an idle connection is kept open, in seconds.
 KEEP_ALIVE_SECONDS: Final = 75
 # How long a request may wait for a position, a result or an event, in seconds.
 WAIT_SECONDS_MAX: Final = 60.0

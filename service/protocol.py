@@ -1,7 +1,9 @@
 """The HTTP connections of the server, with bounds that uvicorn leaves open.
 
-A client has `HEAD_SECONDS_MAX` to send the head of a request, of at most `HEAD_BYTES_MAX`, and `BODY_SECONDS_MAX` to
-send its body. So a client that sends slowly, or without end, holds neither a connection nor memory.
+A connection above the limit gets one answer, 503, and is closed; more than `CONNECTIONS_REFUSED_MAX` above it, it is
+closed at once. A client has `HEAD_SECONDS_MAX` to send the head of a request, of at most `HEAD_BYTES_MAX`, and
+`BODY_SECONDS_MAX` to send its body. So a client that sends slowly, or without end, holds neither a connection nor
+memory.
 """
 
 import asyncio
@@ -9,12 +11,15 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from .limits import BODY_SECONDS_MAX, HEAD_BYTES_MAX, HEAD_SECONDS_MAX, JOINED_BYTES_MAX
+from .limits import BODY_SECONDS_MAX, CONNECTIONS_REFUSED_MAX, HEAD_BYTES_MAX, HEAD_SECONDS_MAX, JOINED_BYTES_MAX
 from .problems import CONTENT_TYPE, encoded_problem
 
 _SLOW: Final = encoded_problem(408, "too-slow", "the request has not arrived in time; send it again")
 _LARGE: Final = encoded_problem(431, "head-too-large", f"a request's head takes at most {HEAD_BYTES_MAX:,} bytes")
 _MALFORMED: Final = encoded_problem(400, "malformed-request", "this is not a request of HTTP/1.1")
+_FULL: Final = encoded_problem(
+    503, "too-many-connections", "the service has as many connections as it takes; try again"
+)
 
 
 class HeldHead:
@@ -63,11 +68,22 @@ class BoundedProtocol(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _in_head = False
     _head_bytes = 0
+    # How many connections above the limit there were when this one came, with itself.
+    _excess = 0
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        # uvicorn would answer in plain text, and would keep what sends no request.
+        self._most, self.limit_concurrency = self.limit_concurrency, None
 
     def connection_made(self, transport: Any) -> None:
-        """Await the first request."""
+        """Await the first request, or close at once a connection that cannot even be refused in words."""
         super().connection_made(transport)
-        self._expect(HEAD_SECONDS_MAX)
+        self._excess = 0 if self._most is None else len(self.connections) - self._most
+        if self._excess > CONNECTIONS_REFUSED_MAX:
+            transport.abort()
+        else:
+            self._expect(HEAD_SECONDS_MAX)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Await nothing more."""
@@ -91,6 +107,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Start the application, and await the body."""
         self._in_head = False
         self._expect(BODY_SECONDS_MAX)
+        if self._excess > 0:
+            self.app = _refuse_connection
         super().on_headers_complete()
         self.cycle.transport = HeldHead(self.transport, self.loop)  # type: ignore[assignment]  # has all that it calls
 
@@ -124,3 +142,11 @@ class BoundedProtocol(HttpToolsProtocol):
             head = b"content-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
             self.transport.write(STATUS_LINE[status] + head % (CONTENT_TYPE.encode(), len(problem)) + problem)
         self.transport.close()
+
+
+async def _refuse_connection(scope: Any, receive: Any, send: Any) -> None:
+    """Answer in place of the application, on a connection above the limit."""
+    head = {"content-type": CONTENT_TYPE, "content-length": str(len(_FULL)), "retry-after": "1", "connection": "close"}
+    headers = [(name.encode(), value.encode()) for name, value in head.items()]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": _FULL, "more_body": False})

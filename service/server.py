@@ -20,7 +20,8 @@ from ..journal.async_journal import AsyncJournal
 from ..journal.errors import JournalUnavailable
 from .app import create_app
 from .backend import Backend
-from .limits import BACKLOG_CONNECTIONS, CONNECTIONS_MAX, KEEP_ALIVE_SECONDS, READER_STALL_SECONDS
+from .limits import BACKLOG_CONNECTIONS, KEEP_ALIVE_SECONDS, READER_STALL_SECONDS
+from .open_files import allow_connections
 from .operation.access_log import access_log
 from .protocol import BoundedProtocol
 from .settings import Settings
@@ -128,7 +129,7 @@ def _configuration(app: Litestar, settings: Settings) -> uvicorn.Config:
         lifespan="on",
         loop="asyncio",
         backlog=BACKLOG_CONNECTIONS,
-        limit_concurrency=CONNECTIONS_MAX,
+        limit_concurrency=allow_connections(),
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.drain_seconds,
         http=BoundedProtocol,
