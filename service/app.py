@@ -23,6 +23,7 @@ from .events.appending import EventAppender
 from .events.hub import Hub
 from .events.latest import read_latest
 from .events.routes import append_events, read_events
+from .json_request import JsonRequest
 from .limits import BODY_BYTES_MAX
 from .log.direct import DirectAppends
 from .log.routes import ROUTER as LOG
@@ -124,6 +125,7 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
     checked = middleware(settings.keyring, settings.origins)
     app = Litestar(
         route_handlers=ROUTES if path is None else (*ROUTES, services_and_jobs(path)),
+        request_class=JsonRequest,
         lifespan=[lifespan],
         dependencies={
             "seen": Provide(see),
