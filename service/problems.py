@@ -56,6 +56,8 @@ class Problem(Exception):
         self.detail = detail
         self.retry_after = retry_after
         self.more = more
+        # Further headers of the answer.
+        self.headers: dict[str, str] = {}
 
 
 class ProblemDocument(msgspec.Struct, omit_defaults=True):
@@ -159,7 +161,9 @@ def document_of(problem: Problem, instance: str = "") -> bytes:
 
 def answer(problem: Problem, instance: str = "") -> Response[bytes]:
     """Return the response of a problem."""
-    headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
+    headers = {**problem.headers}
+    if problem.retry_after is not None:
+        headers["Retry-After"] = str(problem.retry_after)
     if problem.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return Response(

@@ -25,7 +25,21 @@ from ..limits import (
 )
 from ..problems import Problem
 from ..tasks.filtering import TaskFilter
-from ..tasks.parameters import ACTING, NO_REASON, READING, AnyRequest, AsOf, AtLeast, Reason, actor, filter_of
+from ..tasks.paging import place_in, token_of
+from ..tasks.parameters import (
+    ACTING,
+    LIMIT_DEFAULT,
+    NO_REASON,
+    READING,
+    After,
+    AnyRequest,
+    AsOf,
+    AtLeast,
+    Limit,
+    Reason,
+    actor,
+    filter_of,
+)
 from ..tasks.scanning import submissions_of
 from .running import Commands, CommandsSeen
 from .selecting import STATES, Choice, chosen
@@ -95,10 +109,11 @@ class CommandAnswer(msgspec.Struct, frozen=True):
 
 
 class CommandList(msgspec.Struct, frozen=True):
-    """The commands of the day before `as_of`, the one started last first."""
+    """The commands of the day before `as_of`, the one started last first; `next` is the cursor of the next page."""
 
     as_of: float
     commands: list[CommandAnswer]
+    next: str | None = None
 
 
 class DryRunAnswer(msgspec.Struct, frozen=True):
@@ -121,19 +136,21 @@ async def start_command(
     backend: NamedDependency[Backend],
     commands: NamedDependency[Commands],
     data: JSONBody[CommandRequest],
+    at_least: AtLeast = None,
 ) -> Response[CommandAnswer]:
     """Requeue, purge or revoke all tasks that match: one command, which goes on behind this request at its rate.
 
     The journal says who started it and why, how it progresses and how it ended; the events of the tasks name it.
     """
+    await backend.reach(at_least)
     choice = _choice(data)
     if data.dry_run:
-        return cast("Response[CommandAnswer]", Response(await _dry_run(backend, choice, data.limit), status_code=200))
+        return cast("Response[CommandAnswer]", spoken(await _dry_run(backend, choice, data.limit), backend.cursor))
     said = {"tasks": data.tasks} if data.tasks else _said(data.filter or CommandFilter(), choice)
     command = await commands.start(
         choice, said, rate=data.rate, limit=data.limit, by=actor(request), reason=data.reason
     )
-    return Response(_answer(await commands.find(command), time.time()), status_code=202)
+    return spoken(_answer(await commands.find(command), time.time()), commands.cursor, 202)
 
 
 @get("/commands", opt=READING)
@@ -142,11 +159,21 @@ async def list_commands(
     commands: NamedDependency[Commands],
     at_least: AtLeast = None,
     as_of: AsOf = None,
+    cursor: After = None,
+    limit: Limit = LIMIT_DEFAULT,
 ) -> Response[CommandList]:
-    """List the commands of the last day, or of the day before a moment of the past."""
+    """List the commands of the last day, or of the day before a moment of the past, the one started last first."""
     seen = await _see(backend, commands, at_least, as_of)
-    found = [_answer(each, seen.at) for each in reversed(seen.view.commands.values())]
-    return spoken(CommandList(seen.at, found), seen.cursor)
+    before = None if cursor is None else place_in(cursor, tuple[float, str])
+    newest = sorted(seen.view.commands.values(), key=_place, reverse=True)
+    found = [each for each in newest if before is None or _place(each) < before]
+    following = token_of(_place(found[limit - 1])) if len(found) > limit else None
+    return spoken(CommandList(seen.at, [_answer(each, seen.at) for each in found[:limit]], following), seen.cursor)
+
+
+def _place(command: CommandState) -> tuple[float, str]:
+    """Return the place of a command in the order in which they were started."""
+    return command.started_at, command.command
 
 
 @get("/commands/{command:str}", opt=READING)
@@ -173,10 +200,10 @@ async def stop_command(
     commands: NamedDependency[Commands],
     command: CommandId,
     data: JSONBody[Reason | None] = None,
-) -> CommandAnswer:
+) -> Response[CommandAnswer]:
     """Stop a command, in whatever process of the service it runs; what it has done stays done."""
     stopped = await commands.stop(command, actor(request), (data or NO_REASON).reason)
-    return _answer(stopped, time.time())
+    return spoken(_answer(stopped, time.time()), commands.cursor)
 
 
 def _said(given: CommandFilter, choice: Choice) -> dict[str, Any]:

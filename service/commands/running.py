@@ -16,6 +16,7 @@ from ...tasks.disposition import Effect
 from ...tasks.inspection.as_of import cursor_at
 from ...tasks.message import new_id
 from ...tasks.state import names
+from ..answers import problem_at
 from ..backend import Backend
 from ..limits import (
     AT_LEAST_SECONDS,
@@ -70,7 +71,8 @@ class CommandsSeen(NamedTuple):
         """Return a command; `Problem` 404 for an unknown one."""
         found = self.view.commands.get(command)
         if found is None:
-            raise Problem(
+            raise problem_at(
+                self.cursor,
                 404,
                 "not-found",
                 f"no command {command!r:.100} was started in the day before the moment asked about; `GET /commands` "
@@ -125,6 +127,11 @@ class Commands:
         finally:
             await replica.aclose()
 
+    @property
+    def cursor(self) -> Cursor:
+        """The position up to which the commands are known; none of them before a caller has asked."""
+        return Cursor({}) if self._replica is None else self._replica.cursor
+
     async def view(self) -> CommandView:
         """Return the commands of the last day by all events of the log; `Problem` 503 if that takes long."""
         self._wanted.set()
@@ -148,8 +155,7 @@ class Commands:
             found = view.commands.get(own.id)
             if found is not None and found.outcome is None:
                 found.progress, found.seen_at = own.progress, now
-        assert self._replica is not None, "the view was read above"
-        return CommandsSeen(view, self._replica.cursor, now)
+        return CommandsSeen(view, self.cursor, now)
 
     async def find(self, command: str) -> CommandState:
         """Return a command as it is now; `Problem` 404 for an unknown one."""
@@ -192,7 +198,7 @@ class Commands:
         found = await self.find(command)
         state = found.state_at(time.time())
         if state not in ("running", "stopping"):
-            raise Problem(409, "already-ended", f"the command {command} does not run: it is {state}")
+            raise problem_at(self.cursor, 409, "already-ended", f"the command {command} does not run: it is {state}")
         event = await self._say(names.COMMAND_STOPPING, command, {"by": by} | ({"reason": reason} if reason else {}))
         assert self._replica is not None, "the command was found in its view"
         await self._replica.wait_for(event.position, AT_LEAST_SECONDS)

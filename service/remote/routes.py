@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from ...tasks.state.state import TaskState
-from ..answers import spoken
+from ..answers import problem_at, spoken
 from ..keys import Scope
 from ..limits import REMOTE_OUTCOMES_MAX
 from ..presence import while_present
@@ -99,8 +99,7 @@ async def retry(
 async def progress(data: JSONBody[Progress], remote: NamedDependency[RemoteWorkers]) -> Response[Outcome]:
     """Report how far a task is, or a value for those who follow it; the claim must still be held."""
     outcome = await remote.reports.progress(data)
-    _refuse_stale(outcome)
-    return spoken(outcome, remote.backend.cursor)
+    return _accepted(remote, outcome)
 
 
 @post("/leave", opt=_SESSION, status_code=200)
@@ -116,13 +115,16 @@ router = Router("/workers", route_handlers=[join, claim, beat, complete, fail, r
 async def _reported(remote: RemoteWorkers, data: Report | list[Any]) -> Response[Outcome | Outcomes]:
     if not isinstance(data, list):
         outcome = (await remote.reports.take([data]))[0]
-        _refuse_stale(outcome)
-        return spoken(outcome, remote.backend.cursor)
+        return _accepted(remote, outcome)
     if len(data) > REMOTE_OUTCOMES_MAX:
         raise Problem(413, "too-many", f"expected at most {REMOTE_OUTCOMES_MAX} reports, got {len(data):,}")
     return spoken(Outcomes(await remote.reports.take(data)), remote.backend.cursor)
 
 
-def _refuse_stale(outcome: Outcome) -> None:
+def _accepted(remote: RemoteWorkers, outcome: Outcome) -> Response[Any]:
+    """Return the answer for an accepted report; `Problem` 409 for another."""
+    cursor = remote.backend.cursor
     if not outcome.accepted:
-        raise Problem(409, "stale-outcome", outcome.why, position=outcome.position, state=outcome.state)
+        said = {"position": outcome.position, "state": outcome.state}
+        raise problem_at(cursor, 409, "stale-outcome", outcome.why, **said)
+    return spoken(outcome, cursor)

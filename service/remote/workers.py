@@ -17,9 +17,9 @@ from ...tasks.message import new_id
 from ...tasks.state import names
 from ...tasks.state.routing import routing_key
 from ...tasks.state.state import SessionState, TaskState
+from ..answers import problem_at
 from ..backend import Backend
 from ..limits import REMOTE_IDLE_BEAT_SECONDS
-from ..problems import Problem
 from .appending import append_and_apply
 from .bodies import Claim, Join, Joined
 from .idle import IdleSessions
@@ -71,7 +71,8 @@ class RemoteWorkers:
             if (session := sessions.get(worker)) is not None
         }
         if not found:
-            raise Problem(
+            raise problem_at(
+                self.backend.cursor,
                 410,
                 "session-ended",
                 f"the session {worker} has ended, or never was: it left, or was silent for longer than its lease. What "

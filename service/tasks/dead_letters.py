@@ -15,11 +15,12 @@ from ...tasks.answers.dead_letters import (
     dead_letter_answer,
     dead_letter_in_full,
 )
+from ...tasks.errors import UnknownTaskError
 from ...tasks.inspection.as_of import ViewAsOf
 from ...tasks.inspection.dead_letters import DeadLetterFilter, dead_letters, place_of
 from ...tasks.inspection.history import task_history
 from ...tasks.state.transitions import State
-from ..answers import spoken
+from ..answers import problem_at, spoken
 from ..backend import Backend, moment_of
 from ..limits import ACTS_MAX
 from ..problems import Problem
@@ -31,6 +32,7 @@ from .parameters import (
     READING,
     After,
     AnyRequest,
+    AtLeast,
     Limit,
     QueueFilter,
     Reason,
@@ -39,6 +41,7 @@ from .parameters import (
     TaskId,
     TaskName,
     actor,
+    not_found,
     whole,
 )
 from .writes import Act, act_on, read_back
@@ -113,9 +116,12 @@ async def show_dead_letter(
 ) -> Response[DeadLetterInFullAnswer]:
     """Show a dead letter: its arguments, and each attempt with its worker, its time and its error."""
     task_id, cursor = await whole(backend, task), seen.cursor if seen.is_past else backend.cursor
-    history = await task_history(backend.journal, task_id, until=seen.cursor if seen.is_past else None)
-    if history.task.state is not State.FAILED:
-        raise Problem(409, "not-a-dead-letter", f"the task {task_id} is {history.task.state.name.lower()}")
+    try:
+        history = await task_history(backend.journal, task_id, until=seen.cursor if seen.is_past else None)
+    except UnknownTaskError:
+        raise not_found("task", task_id, cursor) from None
+    if (state := history.task.state) is not State.FAILED:
+        raise problem_at(cursor, 409, "not-a-dead-letter", f"the task {task_id} is {state.name.lower()}")
     return spoken(dead_letter_in_full(history), cursor)
 
 
@@ -143,17 +149,19 @@ async def purge_dead_letter(
 
 @post("/dead-letters/requeue", opt=ACTING, status_code=200)
 async def requeue_dead_letters(
-    request: AnyRequest, backend: NamedDependency[Backend], data: JSONBody[Choice]
+    request: AnyRequest, backend: NamedDependency[Backend], data: JSONBody[Choice], at_least: AtLeast = None
 ) -> Response[ActList]:
     """Let dead letters run again: those named, those that match, or all, in the order of their failures."""
+    await backend.reach(at_least)
     return await _act(backend, data, backend.broker.requeue, actor(request))
 
 
 @post("/dead-letters/purge", opt=ACTING, status_code=200)
 async def purge_dead_letters(
-    request: AnyRequest, backend: NamedDependency[Backend], data: JSONBody[Choice]
+    request: AnyRequest, backend: NamedDependency[Backend], data: JSONBody[Choice], at_least: AtLeast = None
 ) -> Response[ActList]:
     """Give dead letters up for good: those named, those that match, or all."""
+    await backend.reach(at_least)
     return await _act(backend, data, backend.broker.purge, actor(request))
 
 

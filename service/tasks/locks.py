@@ -66,7 +66,7 @@ async def show_lock(
     """Show a lock and its history: its requests, grants and ends, the refused events with the reason."""
     found = await lock_history(backend.journal, lock, seen.cursor)
     if not (found.requests or found.steps):
-        raise not_found("lock", lock)
+        raise not_found("lock", lock, seen.cursor)
     return spoken(lock_in_full(lock, found, seen.at), seen.cursor)
 
 

@@ -28,7 +28,7 @@ from ...tasks.progress import reported_in
 from ...tasks.results import Results, is_there
 from ...tasks.state.state import TaskState
 from ...tasks.stored_message import stored_message
-from ..answers import spoken
+from ..answers import problem_at, spoken
 from ..backend import Backend, past_of
 from ..connections import unless_stopped, while_connected
 from ..limits import WAIT_SECONDS_MAX
@@ -138,11 +138,11 @@ async def show_task(
     if as_of is None:
         found = await task_lookup(backend.journal).current(task_id)
         if found.task is None:
-            raise not_found("task", task_id)
+            raise not_found("task", task_id, found.end)
         return spoken(await _answer(backend, found, found.task), found.end)
     found, until, _ = await _found_at(backend, task_id, as_of)
     if found.task is None:
-        raise not_found("task", task_id)
+        raise not_found("task", task_id, until)
     return spoken(_past_answer(found, found.task), until)
 
 
@@ -210,14 +210,15 @@ async def show_result(
         found, until, at = await _found_at(backend, task_id, as_of)
     if found.task is None:
         link = await chain_of(backend.journal, task_id, until=until)
-        raise not_found("task" if link is None else "submission yet of the link", task_id)
+        raise not_found("task" if link is None else "submission yet of the link", task_id, until or found.end)
     if not is_there(found):
         so_far = _past_answer(found, found.task) if until is not None else await _answer(backend, found, found.task)
         return cast("Response[ResultAnswer]", spoken(so_far, until or backend.cursor, 202))
     try:
         stored = await Results(backend.journal).stored(task_id, found, at)
     except TaskFailedError as error:
-        raise Problem(
+        raise problem_at(
+            until or backend.cursor,
             409,
             "task-failed",
             str(error),
@@ -227,7 +228,7 @@ async def show_result(
             reason=error.reason or None,
         ) from None
     except KeyError as error:
-        raise Problem(404, "no-result", str(error.args[0])) from None
+        raise problem_at(until or backend.cursor, 404, "no-result", str(error.args[0])) from None
     return spoken(result_answer(task_id, stored), until or backend.cursor)
 
 
@@ -258,7 +259,7 @@ async def show_history(
     in_chain = found is None or may_be_in_chain(found)
     chain = await chain_of(journal, task_id, until=until) if in_chain else None
     if found is None and chain is None:
-        raise not_found("task", task_id)
+        raise not_found("task", task_id, until)
     return spoken(history_answer(task_id, found, chain), until)
 
 
@@ -276,7 +277,8 @@ async def explain_task(
             break  # otherwise the view has followed an event of the task meanwhile
     findings = explain(view, task_id, seen.at, evidence)
     if findings[0].code == "unknown":
-        raise Problem(404, "unknown-task", findings[0].sentence, findings=msgspec.to_builtins(findings))
+        found = msgspec.to_builtins(findings)
+        raise problem_at(cursor, 404, "unknown-task", findings[0].sentence, findings=found)
     return spoken(why_answer(task_id, evidence, findings, seen.at), cursor)
 
 

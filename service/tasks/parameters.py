@@ -15,6 +15,7 @@ from ...tasks.limits import LOCK_NAME_CHARS_MAX, TASK_ID_CHARS_MAX
 from ...tasks.state.transitions import State
 from ...tasks.state.view import TaskView
 from ...tasks.whole_ids import whole_id
+from ..answers import problem_at
 from ..authentication import CALLER
 from ..backend import Backend, moment_of
 from ..keys import Scope
@@ -162,6 +163,6 @@ async def whole(backend: Backend, task: str) -> str:
     return await whole_id(backend.journal, task, backend.view)
 
 
-def not_found(what: str, name: str) -> Problem:
-    """Return the problem for a name that the journal does not know."""
-    return Problem(404, "not-found", f"the journal knows no {what} {name!r:.240}")
+def not_found(what: str, name: str, cursor: Cursor) -> Problem:
+    """Return the problem for a name that no event before `cursor` has made known."""
+    return problem_at(cursor, 404, "not-found", f"the journal knows no {what} {name!r:.240}")

@@ -58,7 +58,7 @@ async def show_queue(seen: NamedDependency[Seen], queue: QueueName) -> Response[
     lines = queue_lines(seen.view, await counted(seen.view, seen.at), worker_lines(seen.view, seen.at))
     found = next((line for line in lines if line.name == queue), None)
     if found is None:
-        raise not_found("queue", queue)
+        raise not_found("queue", queue, seen.cursor)
     return spoken(found, seen.cursor)
 
 

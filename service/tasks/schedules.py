@@ -71,9 +71,8 @@ async def show_schedule(
 ) -> Response[ScheduleInFullAnswer]:
     """Show a schedule with its last events: what it has fired, skipped, and who has paused it."""
     known = _known(seen, schedule)
-    events = await events_of(backend.journal, known, last) if last else []
-    if seen.is_past:
-        events = [event for event in events if event.timestamp <= seen.at]
+    until = seen.cursor if seen.is_past else None
+    events = await events_of(backend.journal, known, last, until) if last else []
     return spoken(schedule_in_full(known, int(seen.at * 1_000), events), seen.cursor)
 
 
@@ -136,7 +135,8 @@ async def _act(
     dry_run = said is not None and said.dry_run
     is_known, changed = await act_on_schedule(backend.journal, name, act, dry_run=dry_run)
     if not is_known:
-        raise not_found("schedule", name)
+        await read_back(backend)
+        raise not_found("schedule", name, backend.cursor)
     await read_back(backend)
     word = done if changed and not dry_run else None
     return spoken(ScheduleChangeAnswer(name, is_known, changed, word, dry_run), backend.cursor)
@@ -145,5 +145,5 @@ async def _act(
 def _known(seen: Seen, name: str) -> Schedule:
     found = seen.view.schedules.get(name)
     if found is None:
-        raise not_found("schedule", name)
+        raise not_found("schedule", name, seen.cursor)
     return found

@@ -57,7 +57,7 @@ async def stream_task(
             raise
         return Direct(_Outage(error, str(backend.cursor)))
     if found.task is None:
-        raise not_found("task", task_id)
+        raise not_found("task", task_id, found.end)
     after = _offset_in(last_event_id, found.task.partition) if last_event_id else -1
     is_over = found.task.state in FINAL_STATES and after >= found.task.changed
     stream = _TaskStream(backend, task_id, found.task.partition, after, str(found.end), is_over=is_over)

@@ -19,11 +19,11 @@ from ...tasks.message import Message, new_id
 from ...tasks.stored_message import stored_message
 from ...tasks.time_to_live import set_ttl
 from ...tasks.tracing import trace_in
-from ..answers import spoken
+from ..answers import problem_at, spoken
 from ..backend import Backend
 from ..keys import Scope
 from ..limits import IDEMPOTENCY_KEY_CHARACTERS_MAX, SUBMISSIONS_MAX
-from ..problems import Problem
+from ..problems import Problem, kind_of
 from .parameters import AnyRequest, actor
 from .writes import read_back
 
@@ -138,9 +138,10 @@ def _fields(said: LinkSubmission) -> dict[str, Any]:
 async def _submit(backend: Backend, message: Message, *, new: bool, repeatable: bool) -> SubmissionAnswer:
     try:
         event = await backend.broker.submit(message, new=new)
-    except MessageAlreadyExistsError:
+    except MessageAlreadyExistsError as error:
         if not repeatable:
-            raise
+            await read_back(backend)
+            raise problem_at(backend.cursor, 409, kind_of(error), str(error)) from None
         return submitted(message, await _earlier(backend, message))
     await read_back(backend, event)
     return submitted(message, event.position)
@@ -161,9 +162,10 @@ async def _submit_all(backend: Backend, messages: Sequence[Message], *, new: boo
             if message.uuid in known:
                 await _earlier(backend, message)
         return
-    raise Problem(
+    raise problem_at(
+        backend.cursor,
         409,
-        "message-already-exists",
+        kind_of(refused),
         str(refused),
         refused=list(refused.refused),
         accepted=list(refused.accepted),

@@ -14,9 +14,8 @@ from ...tasks.inspection.evidence import last_signs
 from ...tasks.inspection.known_workers import KnownWorker, WorkerEnd, known_workers
 from ...tasks.inspection.overview import WorkerLine, worker_line, worker_lines
 from ...tasks.state.view import TaskView
-from ..answers import spoken
+from ..answers import problem_at, spoken
 from ..backend import Backend
-from ..problems import Problem
 from .paging import page_by_name
 from .parameters import LIMIT_DEFAULT, READING, After, Limit, Seen
 
@@ -69,7 +68,7 @@ async def show_worker(
     404 if the log has no such worker, or retention has removed its events; 409 if the ids of several workers end so.
     """
     up_to = seen.cursor if seen.is_past else backend.cursor
-    name = _whole_worker(seen.view, worker)
+    name = _whole_worker(seen.view, worker, up_to)
     if name is None:
         gone = await _gone_worker(backend, worker, up_to)
         return spoken(WorkerAnswer(**msgspec.structs.asdict(gone.line), holds=[], end=gone.end), up_to)
@@ -84,21 +83,22 @@ async def show_worker(
     return spoken(WorkerAnswer(**msgspec.structs.asdict(line), holds=holds), up_to)
 
 
-def _whole_worker(view: TaskView, typed: str) -> str | None:
+def _whole_worker(view: TaskView, typed: str, up_to: Cursor) -> str | None:
     """Return the live worker's id that is `typed` or ends with it; None for none, `Problem` 409 for several."""
     known = {session.worker for session in view.all_sessions()}
     if typed in known:
         return typed
     end = shortened(typed)
-    return _only([each for each in known if end and each.endswith(end)], typed)
+    return _only([each for each in known if end and each.endswith(end)], typed, up_to)
 
 
 async def _gone_worker(backend: Backend, typed: str, up_to: Cursor) -> KnownWorker:
     """Return the worker whose id is `typed` or ends with it, as it was before `up_to`; `Problem` 404 or 409."""
     gone = {each.line.worker: each for each in await known_workers(backend.journal, typed, up_to)}
-    name = _only(list(gone), typed)
+    name = _only(list(gone), typed, up_to)
     if name is None:
-        raise Problem(
+        raise problem_at(
+            up_to,
             404,
             "not-found",
             f"the journal knows no worker {typed!r:.240} at this moment: none has joined under this id, or retention "
@@ -108,7 +108,8 @@ async def _gone_worker(backend: Backend, typed: str, up_to: Cursor) -> KnownWork
     return gone[name]
 
 
-def _only(found: Sequence[str], typed: str) -> str | None:
+def _only(found: Sequence[str], typed: str, up_to: Cursor) -> str | None:
     if len(found) > 1:
-        raise Problem(409, "ambiguous", f"the ids of {len(found)} workers end with {typed!r:.240}; give more of the id")
+        detail = f"the ids of {len(found)} workers end with {typed!r:.240}; give more of the id"
+        raise problem_at(up_to, 409, "ambiguous", detail)
     return found[0] if found else None

@@ -8,9 +8,8 @@ from litestar import Response
 from ...journal.event import Event
 from ...tasks.answers.acts import ActAnswer, acted
 from ...tasks.disposition import Disposition, Effect
-from ..answers import spoken
+from ..answers import problem_at, spoken
 from ..backend import Backend
-from ..problems import Problem
 from .parameters import AnyRequest, actor, whole
 
 
@@ -45,7 +44,8 @@ async def told(backend: Backend, task_id: str, act: Awaitable[Effect]) -> ActAns
     words = "is not known to the journal" if unknown else f"is {effect.disposition.value}; nothing was changed"
     if effect.disposition is Disposition.ALREADY_ENDED:
         words = "has ended already; nothing was changed"
-    raise Problem(
+    raise problem_at(
+        backend.cursor,
         404 if unknown else 409,
         "unknown-task" if unknown else answer.disposition.replace("_", "-"),
         f"the task {task_id!r:.240} {words}",

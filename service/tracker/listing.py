@@ -9,8 +9,9 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from ...consumers.views.as_of import as_of as view_as_of
+from ...tasks.inspection.as_of import cursor_at
 from ...top.view import Request, RequestsView
-from ..answers import CURSOR_HEADER
+from ..answers import spoken
 from ..backend import past_of
 from ..keys import Scope
 from ..limits import REQUESTS_LISTED, TRACKER_COMPLETED_TASKS
@@ -50,9 +51,11 @@ async def list_requests(
     await backend.reach(at_least)
     if as_of is None:
         view, moment = await tracked.view(), now
+        cursor = tracked.cursor
     else:
         moment = past_of(as_of, "as_of", now)
-        view = await view_as_of(backend.journal, RequestsView, moment)
+        cursor = await cursor_at(backend.journal, moment)
+        view = await view_as_of(backend.journal, RequestsView, cursor)
     active = list(view.active.values())
     answer = RequestList(
         moment,
@@ -60,7 +63,7 @@ async def list_requests(
         len(active),
         [_answer(each) for each in list(view.completed)[:TRACKER_COMPLETED_TASKS]],
     )
-    return Response(answer, headers={CURSOR_HEADER: str(backend.cursor)})
+    return spoken(answer, cursor)
 
 
 def _answer(request: Request) -> RequestAnswer:

@@ -6,6 +6,7 @@ from contextlib import suppress
 import anyio
 
 from ...consumers.views.replica import Replica
+from ...journal.cursor import Cursor
 from ...journal.errors import JournalError
 from ...journal.event import Event
 from ...tasks.state.state import TaskState
@@ -27,6 +28,11 @@ class TrackedRequests:
         self._ready = anyio.Event()
         self._noted: TaskView | None = None
         self.ended: deque[TaskState] = deque(maxlen=TRACKER_COMPLETED_TASKS)
+
+    @property
+    def cursor(self) -> Cursor:
+        """The position up to which the requests are known."""
+        return self._replica.cursor
 
     async def run(self) -> None:
         """Once a caller has asked, follow the journal until cancelled; an outage is waited out."""

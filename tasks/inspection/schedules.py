@@ -1,6 +1,6 @@
 """Describe schedules: when each ticks next, and what has happened to it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from heapq import merge
 from itertools import islice
 from typing import Final, NamedTuple
@@ -49,18 +49,25 @@ def _ticks(schedule: Schedule, now: int) -> Iterator[Tick]:
         tick = next_tick(tick)
 
 
-async def events_of(journal: AsyncJournal, schedule: Schedule, last: int) -> list[Event]:
-    """Return the last events about a schedule since it was created, at most `last`; it reads the log from there on."""
+async def events_of(
+    journal: AsyncJournal, schedule: Schedule, last: int, until: Mapping[int, int] | None = None
+) -> list[Event]:
+    """Return the last events about a schedule since it was created, at most `last`; it reads the log from there on.
+
+    `until` are the offsets before which they stand; by default, all that the log holds.
+    """
     log, kept = await journal.open(), list[Event]()
     bounds = await log.bounds()
     offset = max(schedule.created, bounds.first.get(schedule.partition, 0))
-    while offset < bounds.end[schedule.partition]:
+    end = (bounds.end if until is None else until)[schedule.partition]
+    while offset < end:
         pages = await log.read({schedule.partition: offset}, PAGE_EVENTS)
         if not pages:
             break
         for page in pages:
             found, _ = readable(page.rows, page.partition, page.offsets)
-            kept += [event for event in found if event.name in _EVENTS and event.key == schedule.name]
+            about = (event for event in found if event.name in _EVENTS and event.key == schedule.name)
+            kept += [event for event in about if event.offset < end]
             offset = page.next_offset
         del kept[:-last]
     return kept

@@ -9,6 +9,7 @@ import httpx2
 import journeyman as jm
 import pytest
 from journeyman.consumers import as_of
+from journeyman.service import backend
 from journeyman.service.commands import routes, state
 from journeyman.service.commands.state import CommandView
 from journeyman.service.settings import Settings
@@ -130,6 +131,42 @@ def test_few_commands_run_at_once(http: httpx2.Client) -> None:
     for each in started:
         http.post(f"/commands/{each['command']}/stop")
         assert ended(http, each)["state"] == "stopped"
+
+
+def test_list_of_commands_has_pages(http: httpx2.Client) -> None:
+    die(http, 1, "paged")
+    started = []
+    for _ in range(3):
+        answer = http.post("/commands", json={"action": "purge", "filter": {"queue": "paged"}})
+        started.append(answer.json()["command"])
+        ended(http, answer.json())
+    seen: list[str] = []
+    cursor: str | None = None
+    while len(seen) < 3:
+        page = http.get("/commands", params={"limit": 1} | ({"cursor": cursor} if cursor else {})).json()
+        seen += [each["command"] for each in page["commands"]]
+        cursor = page["next"]
+    assert seen == started[::-1]
+
+
+def test_answer_names_the_position_of_its_command(http: httpx2.Client, url: str) -> None:
+    started = http.post("/commands", json={"action": "purge", "filter": {"queue": "nothing"}})
+    with service_here(url) as address, client(address) as other:
+        at_least = {"at_least": started.headers["Journal-Cursor"]}
+        assert other.get(f"/commands/{started.json()['command']}", params=at_least).status_code == 200
+        in_vain = other.get("/commands/unheard")
+        assert other.get("/commands", params={"at_least": in_vain.headers["Journal-Cursor"]}).status_code == 200
+    ended(http, started.json())
+
+
+@pytest.mark.parametrize("path", ["/commands", "/dead-letters/requeue", "/dead-letters/purge"])
+def test_choice_waits_for_the_position_of_a_write(
+    http: httpx2.Client, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(backend, "AT_LEAST_SECONDS", 0.05)
+    said = {"action": "purge", "all": True} if path == "/commands" else {"all": True}
+    answer = http.post(path, json=said | {"dry_run": True}, params={"at_least": "0:1000000"})
+    assert (answer.status_code, answer.json()["type"]) == (412, "urn:journeyman:not-yet-read")
 
 
 @pytest.mark.parametrize(

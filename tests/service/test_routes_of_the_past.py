@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 import httpx2
 import pytest
 from journeyman.journal.async_journal import AsyncJournal
+from journeyman.journal.cursor import Cursor
 from journeyman.service.app import create_app
 from page.changes import begin, change
 from support.service import client, service_here
@@ -77,8 +78,10 @@ def test_answer_of_a_moment_stays_as_it_was(shop: Shop, route: str) -> None:
     with service_here(shop.url) as address, client(address) as other:  # one that has kept no state of that moment
         again = asked(other, route, names, as_of=shop.moment)
     assert (again.status_code, again.json()) == (then.status_code, then.json())
+    assert again.headers["Journal-Cursor"] == then.headers["Journal-Cursor"]
     now = asked(shop.http, route, names)
     assert without_moment(now) != without_moment(then), "it shows what has happened since"
+    assert Cursor.parse(now.headers["Journal-Cursor"])[0] > Cursor.parse(then.headers["Journal-Cursor"])[0]
 
 
 def without_moment(answer: httpx2.Response) -> tuple[int, dict[str, Any]]:
@@ -92,3 +95,10 @@ def test_nothing_is_known_before_the_beginning(shop: Shop) -> None:
         answer = asked(shop.http, route, named(route, shop.names), as_of="2000-01-01T00:00Z")
         assert answer.status_code == (404 if is_of_one else 200), f"{route}: {answer.text}"
         assert is_of_one or not any(name in answer.text for name in shop.names.values()), route
+
+
+def test_last_events_of_a_schedule_are_those_of_the_moment(shop: Shop) -> None:
+    route = f"/schedules/{shop.names['schedule']}"
+    (then,) = shop.http.get(route, params={"last": 1, "as_of": shop.moment}).json()["history"]
+    (now,) = shop.http.get(route, params={"last": 1}).json()["history"]
+    assert then["timestamp"] <= float(shop.moment) < now["timestamp"]

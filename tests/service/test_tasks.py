@@ -274,3 +274,40 @@ def test_answer_waits_for_the_position_of_a_write(http: httpx2.Client) -> None:
         assert answer.status_code == 200, path
         assert answer.headers["Journal-Cursor"].startswith("0:"), path
         assert http.get(path, params={"at_least": "x"}).status_code == 400, path
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/tasks/unheard"),
+        ("GET", "/tasks/unheard/result"),
+        ("GET", "/tasks/unheard/history"),
+        ("GET", "/tasks/unheard/why"),
+        ("GET", "/tasks/unheard/stream"),
+        ("GET", "/tasks/gone/result"),
+        ("GET", "/dead-letters/unheard"),
+        ("GET", "/dead-letters/gone"),
+        ("GET", "/queues/unheard"),
+        ("GET", "/locks/unheard"),
+        ("GET", "/schedules/unheard"),
+        ("GET", "/workers/unheard"),
+        ("POST", "/tasks/unheard/revoke"),
+        ("POST", "/tasks/gone/revoke"),
+        ("POST", "/schedules/unheard/pause"),
+    ],
+)
+def test_refusal_names_the_position_it_is_about(http: httpx2.Client, method: str, path: str) -> None:
+    if http.get("/tasks/gone").status_code == 404:
+        submit(http, "unheard", uuid="gone")
+        assert http.post("/tasks/gone/revoke").status_code == 200
+    answer = http.request(method, path)
+    assert answer.status_code in (404, 409)
+    assert http.get("/status", params={"at_least": answer.headers["Journal-Cursor"]}).status_code == 200
+
+
+def test_conflict_of_ids_names_its_position(http: httpx2.Client) -> None:
+    submit(http, "unheard", uuid="twice")
+    for said in ({"task_name": "unheard", "uuid": "twice"}, [{"task_name": "unheard", "uuid": "twice"}]):
+        answer = http.post("/tasks", json=said)
+        assert (answer.status_code, answer.json()["type"]) == (409, "urn:journeyman:message-already-exists")
+        assert http.get("/status", params={"at_least": answer.headers["Journal-Cursor"]}).status_code == 200

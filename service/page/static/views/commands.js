@@ -20,7 +20,7 @@ export const commands = {
   title: () => "Commands",
   group: "commands",
   nav: ["Commands", "g c"],
-  load: (visit) => visit.get("commands"),
+  load: (visit) => visit.get("commands", { limit: 1_000 }),
   touches: (event) => event.name.startsWith("command."),
   draw: ({ commands: found }, visit) => [
     h("h1", null, "Commands"),
