@@ -89,7 +89,8 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
     """
     settings = Settings() if settings is None else settings
     backend = Backend(journal)
-    remote, operation, commands = RemoteWorkers(backend), Operation(backend), Commands(backend)
+    remote, commands = RemoteWorkers(backend), Commands(backend)
+    operation = Operation(backend, remote.counts)
     hub, tracked, recent = Hub(backend), TrackedRequests(backend, settings.keyring), RecentTrends(backend)
     parts = {
         "backend": backend,
@@ -110,14 +111,9 @@ def create_app(journal: AsyncJournal, settings: Settings | None = None) -> Lites
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        bells = () if topchef is None else (topchef.bells.run,)
         async with backend.running(), hub.running(), anyio.create_task_group() as tasks:
-            for run in (
-                remote.run,
-                tracked.run,
-                recent.run,
-                commands.run,
-                *(() if topchef is None else (topchef.bells.run,)),
-            ):
+            for run in (remote.run, tracked.run, recent.run, commands.run, *bells):
                 tasks.start_soon(run)
             yield
             tasks.cancel_scope.cancel()

@@ -6,7 +6,7 @@ from typing import Any
 from ..journal.async_journal import AsyncJournal
 from ..journal.log import Counting
 from ..tasks.metrics.exposition import build_info
-from ..tasks.metrics.samples import append_samples
+from ..tasks.metrics.samples import append_samples, run_samples
 from ..tasks.metrics.table import Distribution, Sample
 from .settings import WorkerCounts
 
@@ -28,18 +28,6 @@ def samples_of(counts: WorkerCounts | None, journal: AsyncJournal) -> Samples:
         return [*found, *append_samples(log.append_counts)] if isinstance(log, Counting) else found
 
     return samples
-
-
-def run_samples(counts: WorkerCounts) -> Iterator[Sample]:
-    """Yield the samples about what the worker has run."""
-    yield Sample("journeyman_claims_total", (), counts.claimed)
-    yield Sample("journeyman_outcomes_total", ("succeeded",), counts.succeeded)
-    yield Sample("journeyman_outcomes_total", ("failed",), counts.failed)
-    yield Sample("journeyman_outcomes_total", ("interrupted",), counts.interrupted)
-    yield Sample("journeyman_retries_total", (), counts.retried)
-    yield Sample("journeyman_refused_total", ("claim",), counts.lost_claims)
-    yield Sample("journeyman_refused_total", ("outcome",), counts.refused)
-    yield Sample("journeyman_expiries_total", (), counts.expired_sessions)
 
 
 def _health_samples(facts: dict[str, Any]) -> Iterator[Sample]:

@@ -2,6 +2,7 @@
 
 from litestar.types import ASGIApp
 
+from ...tasks.metrics.samples import RunCounts
 from ..backend import Backend
 from .observer import Observer
 from .progress import ReplicaProgress
@@ -12,11 +13,11 @@ from .scrape import Scraper
 class Operation:
     """The parts by which one service is operated."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, runs: RunCounts) -> None:
         self._stopping = backend.stopping
         self.requests = RequestCounts()
         self.progress = ReplicaProgress(backend)
-        self.scraper = Scraper(backend, self.progress, self.requests)
+        self.scraper = Scraper(backend, self.progress, self.requests, runs)
 
     def observed(self, app: ASGIApp) -> Observer:
         """Return the application with its requests counted and logged."""

@@ -7,7 +7,14 @@ from ...journal.log import Counting
 from ...tasks.inspection.overview import TaskCounts, counted_overview
 from ...tasks.inspection.schedules import next_tick_of
 from ...tasks.metrics.exposition import build_info
-from ...tasks.metrics.samples import KnownQueues, append_samples, journal_samples, schedule_samples
+from ...tasks.metrics.samples import (
+    KnownQueues,
+    RunCounts,
+    append_samples,
+    journal_samples,
+    run_samples,
+    schedule_samples,
+)
 from ...tasks.metrics.table import Distribution, Sample
 from ...tasks.state.schedules import Schedules
 from ..backend import Backend
@@ -19,10 +26,11 @@ from .requests import RequestCounts
 class Scraper:
     """Makes the samples of a service."""
 
-    def __init__(self, backend: Backend, progress: ReplicaProgress, requests: RequestCounts) -> None:
+    def __init__(self, backend: Backend, progress: ReplicaProgress, requests: RequestCounts, runs: RunCounts) -> None:
         self._backend = backend
         self._progress = progress
         self._requests = requests
+        self._runs = runs
         self._known = KnownQueues()
         self._next_ticks = _NextTicks()
 
@@ -39,7 +47,7 @@ class Scraper:
         log = self._backend.journal.log
         if isinstance(log, Counting):
             found += append_samples(log.append_counts)
-        return [*found, *self._requests.samples(), build_info()]
+        return [*found, *run_samples(self._runs), *self._requests.samples(), build_info()]
 
     def _of_journal(self, counts: TaskCounts) -> Iterator[Sample]:
         view = self._backend.view

@@ -34,6 +34,7 @@ from ..limits import REMOTE_PROGRESS_REMEMBERED
 from ..problems import Problem
 from .appending import append_and_apply
 from .bodies import Completion, Failure, Outcome, Progress, Retry
+from .counts import RemoteCounts
 
 Report = Completion | Failure | Retry
 _ENDED: Final = (State.SUCCEEDED.name, State.FAILED.name)
@@ -50,8 +51,9 @@ class _Entry(NamedTuple):
 class Reports:
     """Takes the reports of remote workers for `backend`."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, counts: RemoteCounts) -> None:
         self._backend = backend
+        self._counts = counts
         # When (monotonic) the progress of a task was written last.
         self._progress: dict[str, float] = {}
 
@@ -67,6 +69,7 @@ class Reports:
                 next(events)
             outcome = _outcome(self._backend.view, entry.report, event.partition, event.offset)
             outcomes.append(outcome)
+            self._counts.outcome(event.name, accepted=outcome.accepted)
             await self._release_lock(entry, outcome)
         return outcomes
 

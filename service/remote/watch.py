@@ -19,6 +19,7 @@ from ..backend import Backend
 from ..limits import REMOTE_IDLE_LOOK_SECONDS
 from ..problems import Problem
 from .appending import append_and_apply
+from .counts import RemoteCounts
 from .idle import IdleSessions
 
 logger = logging.getLogger(__name__)
@@ -28,8 +29,9 @@ _NO_SESSIONS: frozenset[str] = frozenset()
 class SessionWatch:
     """Watches all sessions in the backend's view."""
 
-    def __init__(self, backend: Backend, idle: IdleSessions) -> None:
+    def __init__(self, backend: Backend, idle: IdleSessions, counts: RemoteCounts) -> None:
         self._backend = backend
+        self._counts = counts
         self._idle = idle
         self._detector = FailureDetector(LEASE_MS_DEFAULT / 1_000)
         self._name = new_id()
@@ -72,6 +74,7 @@ class SessionWatch:
             for partition, worker, last in expired
         ]
         await append_and_apply(self._backend, drafts)
+        self._counts.expired_sessions += len(drafts)
 
     async def _probe(self) -> None:
         partitions = range((await self._backend.journal.open()).partitions)

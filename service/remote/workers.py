@@ -22,6 +22,7 @@ from ..backend import Backend
 from ..limits import REMOTE_IDLE_BEAT_SECONDS
 from .appending import append_and_apply
 from .bodies import Claim, Join, Joined
+from .counts import RemoteCounts
 from .idle import IdleSessions
 from .outcomes import Reports
 from .ready import ReadyTasks
@@ -35,7 +36,8 @@ class RemoteWorkers:
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
-        self.reports = Reports(backend)
+        self.counts = RemoteCounts()
+        self.reports = Reports(backend, self.counts)
         self._idle = IdleSessions()
         self._ready: ReadyTasks | None = None
         self._arrival = anyio.Event()
@@ -46,7 +48,7 @@ class RemoteWorkers:
     async def run(self) -> None:
         """Watch over all sessions until the service stops; then no request waits for tasks any more."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(SessionWatch(self.backend, self._idle).run)
+            tasks.start_soon(SessionWatch(self.backend, self._idle, self.counts).run)
             await self.backend.stopping.wait()
             self._arrival.set()
             tasks.cancel_scope.cancel()
@@ -112,6 +114,7 @@ class RemoteWorkers:
             await append_and_apply(self.backend, [_about_worker(names.LEFT, worker, each) for each in places])
         finally:
             self._leaving.discard(worker)
+        self.counts.interrupted += sum(len(session.claims) for session in places.values())
 
     # -- claims --------------------------------------------------------------------------------------------------------
 
@@ -192,7 +195,9 @@ class RemoteWorkers:
                 self._ready.put_back(wanted)
             raise
         found = [(self.backend.view.find(task.id), event) for task, event in zip(wanted, events, strict=True)]
-        return [task for task, event in found if task is not None and task.claim == event.offset]
+        won = [task for task, event in found if task is not None and task.claim == event.offset]
+        self.counts.claims(len(found), len(won))
+        return won
 
     async def _wait_for_tasks(self, worker: str, events: anyio.Event, deadline: float) -> bool:
         """Wait until there may be tasks for a worker; return False at the deadline, or if the service stops."""

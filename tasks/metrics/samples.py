@@ -3,7 +3,7 @@
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, Protocol
 
 from ...journal.append_counts import COMMIT_CLASSES, AppendCounts
 from ..inspection.overview import Overview, QueueLine
@@ -12,6 +12,19 @@ from .table import Distribution, Sample
 
 # The label of all queues beyond `METRIC_QUEUES_MAX` together.
 OTHERS: Final = "(others)"
+
+
+class RunCounts(Protocol):
+    """What a process has counted of the runs that it reports: its own, or those of remote workers."""
+
+    claimed: int
+    lost_claims: int
+    succeeded: int
+    failed: int
+    retried: int
+    interrupted: int
+    refused: int
+    expired_sessions: int
 
 
 class KnownQueues:
@@ -91,6 +104,18 @@ def append_samples(counts: AppendCounts) -> Iterator[Sample | Distribution]:
     yield Sample("journeyman_appended_events_total", (), counts.events)
     yield Sample("journeyman_append_bytes_total", (), counts.bytes)
     yield Distribution("journeyman_commit_seconds", (), COMMIT_CLASSES, tuple(counts.commits), counts.seconds)
+
+
+def run_samples(counts: RunCounts) -> Iterator[Sample]:
+    """Yield the samples about the runs that this process has reported."""
+    yield Sample("journeyman_claims_total", (), counts.claimed)
+    yield Sample("journeyman_outcomes_total", ("succeeded",), counts.succeeded)
+    yield Sample("journeyman_outcomes_total", ("failed",), counts.failed)
+    yield Sample("journeyman_outcomes_total", ("interrupted",), counts.interrupted)
+    yield Sample("journeyman_retries_total", (), counts.retried)
+    yield Sample("journeyman_refused_total", ("claim",), counts.lost_claims)
+    yield Sample("journeyman_refused_total", ("outcome",), counts.refused)
+    yield Sample("journeyman_expiries_total", (), counts.expired_sessions)
 
 
 def schedule_samples(ticks_due: Iterable[tuple[bool, float | None]]) -> Iterator[Sample]:

@@ -112,24 +112,24 @@ METRICS: Final = (
         "Bytes of the bodies of answers, streams among them.",
     ),
     Metric(
-        "journeyman_claims_total", "counter", (), "claims", _WORKER,
-        "Claims of this worker that were accepted.",
+        "journeyman_claims_total", "counter", (), "claims", _BOTH,
+        "Claims that were accepted: of this worker, or of remote ones.",
     ),
     Metric(
-        "journeyman_outcomes_total", "counter", ("kind",), "runs", _WORKER,
-        "Runs of this worker that have succeeded, failed for good, or were interrupted and given back.",
+        "journeyman_outcomes_total", "counter", ("kind",), "runs", _BOTH,
+        "Runs that succeeded, failed for good, or were interrupted and given back: of this worker, or of remote ones.",
     ),
     Metric(
-        "journeyman_retries_total", "counter", (), "runs", _WORKER,
-        "Runs of this worker that have failed and are tried again.",
+        "journeyman_retries_total", "counter", (), "runs", _BOTH,
+        "Runs that have failed and are tried again: of this worker, or of remote ones.",
     ),
     Metric(
-        "journeyman_refused_total", "counter", ("kind",), "events", _WORKER,
-        "Claims and outcomes of this worker that were refused.",
+        "journeyman_refused_total", "counter", ("kind",), "events", _BOTH,
+        "Claims and outcomes that were refused: of this worker, or of remote ones.",
     ),
     Metric(
-        "journeyman_expiries_total", "counter", (), "sessions", _WORKER,
-        "Silent sessions of other workers that this worker has reported as expired.",
+        "journeyman_expiries_total", "counter", (), "sessions", _BOTH,
+        "Silent sessions of other workers that this process has reported as expired.",
     ),
     Metric(
         "journeyman_worker_claims", "gauge", (), "tasks", _WORKER,

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 import yaml
 from journeyman.tasks.inspection.overview import QueueLine, overview
-from journeyman.tasks.metrics.samples import KnownQueues, journal_samples, schedule_samples
+from journeyman.tasks.metrics.samples import KnownQueues, journal_samples, run_samples, schedule_samples
 from journeyman.tasks.metrics.table import BY_NAME, PROCESS_METRICS, Exporter, Sample
 from journeyman.tasks.state.view import TaskView
-from journeyman.workers.metrics import run_samples
 from journeyman.workers.settings import WorkerCounts
 from promql_parser import (
     AggregateExpr,

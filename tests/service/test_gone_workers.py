@@ -48,6 +48,7 @@ def test_silent_worker_is_expired_by_the_service(http: httpx2.Client) -> None:
     found = http.get(f"/workers/{worker}").json()
     assert (found["holds"], found["claims"], found["end"]["how"]) == ([], 0, "expired")
     assert found["end"]["by_service"]
+    wait_until(lambda: "journeyman_expiries_total 0.0" not in http.get("/metrics").text, "the expiry to be counted")
     (event,) = http.get("/events", params={"topic": "worker.expired", "key": worker}).json()["events"]
     assert event["context"]["service"] is True
     assert event["context"]["by"] == found["end"]["by"]

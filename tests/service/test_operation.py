@@ -52,6 +52,30 @@ def test_depth_never_reads_zero_while_a_task_waits(http: httpx2.Client, url: str
             assert _depth(http, "scaled") == count
 
 
+def test_runs_of_remote_workers_are_counted() -> None:
+    with service_here("memory://") as address, client(address) as http:
+        worker = http.post("/workers/join", json={"tasks": ["add"]}).json()["worker"]
+        http.post("/tasks", json=[{"task_name": "add", "max_retries": 0}] + [{"task_name": "add"}] * 3)
+        claimed = http.post("/workers/claim", json={"worker": worker, "limit": 4, "wait": 30}).json()["tasks"]
+        spent, done, again, left = [
+            {"worker": worker, "task": each["task"], "claim": each["claim"]} for each in claimed
+        ]
+        error = {"error": {"name": "Sad", "text": "no"}}
+        http.post("/workers/retry", json=spent | error)
+        http.post("/workers/complete", json=done)
+        assert http.post("/workers/complete", json=done).status_code == 409
+        http.post("/workers/retry", json=again | error | {"delay_ms": 3_600_000})
+        assert left["task"] in http.post("/workers/beat", json={"worker": worker}).json()["tasks"]
+        http.post("/workers/leave", json={"worker": worker})
+        values = _scrape(http)
+    assert values["journeyman_claims_total",] == 4
+    for kind in ("succeeded", "failed", "interrupted"):
+        assert values["journeyman_outcomes_total", kind] == 1, kind
+    assert values["journeyman_retries_total",] == 1
+    assert values["journeyman_refused_total", "outcome"] == 1
+    assert values["journeyman_refused_total", "claim"] == values["journeyman_expiries_total",] == 0
+
+
 def test_requests_are_counted_by_their_pattern(http: httpx2.Client) -> None:
     for _ in range(3):
         http.get("/")
