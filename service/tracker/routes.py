@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 
 from litestar import MediaType, Request, Response, route
 from litestar.di import NamedDependency
+from litestar.exceptions import SerializationException
 from litestar.params import FromQuery, QueryParameter
 
 from ...journal.event import Draft, Event, encode_context
@@ -21,6 +22,7 @@ from ...top.timestamps import now
 from ..backend import Backend
 from ..keys import LOCAL, Caller, Keyring, Scope
 from ..limits import KEY_CHARACTERS_MIN, TRACKER_COMPLETED_TASKS, TRACKER_TASKS_MAX
+from ..problems import Problem
 from .requests import TrackedRequests
 from .rows import row, task_row
 
@@ -54,10 +56,18 @@ async def track(
         return _refused(400, "action parameter missing")
     if is_reading:
         return await _read(tracked, action, with_tasks=tasks not in (None, "", "0"))
+    return await _write(request, tracked, caller, action)
+
+
+async def _write(request: Request[Any, Any, Any], tracked: TrackedRequests, caller: Caller, action: str) -> Answer:
     record = _RECORDS.get(action)
     if record is None:
         return _refused(400, f"Invalid action parameter; expected one of {', '.join(_RECORDS)}")
-    return await record(tracked.backend, tracked, caller, await _body(request))
+    try:
+        body = await _body(request)
+    except (SerializationException, Problem) as error:
+        return _refused(400, f"the body is not JSON that can be read: {error}")
+    return await record(tracked.backend, tracked, caller, body)
 
 
 def _caller(keyring: Keyring, key: str) -> Caller | None:

@@ -69,6 +69,14 @@ def test_wrong_request_is_told_in_plain_text(
     assert text in answer.text
 
 
+@pytest.mark.parametrize("action", ["start-task", "end-task", "clear"])
+@pytest.mark.parametrize("body", [b"{bad", b"\xff", b"[" * 50_000], ids=["malformed", "no text", "deep"])
+def test_body_that_is_no_json_is_told_in_plain_text(http: httpx2.Client, action: str, body: bytes) -> None:
+    answer = http.post("/tracker", params={"api-key": KEY, "action": action}, content=body)
+    assert (answer.status_code, answer.headers["Content-Type"].partition(";")[0]) == (400, "text/plain")
+    assert "not JSON" in answer.text
+
+
 def test_other_methods_are_refused(http: httpx2.Client) -> None:
     assert http.delete("/tracker", params={"api-key": KEY, "action": "active-tasks"}).status_code == 405
 
