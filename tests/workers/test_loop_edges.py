@@ -17,8 +17,9 @@ from journeyman.tasks import State, TaskView
 from journeyman.tasks.failure_detector import FailureDetector
 from journeyman.tasks.state import names
 from journeyman.workers import Settings, WorkerLoop
+from journeyman.workers.limits import WAIT_ROUNDING_SECONDS
 from journeyman.workers.loop.reader import JournalReader
-from support.shop import LEASE_MS, Shop, named
+from support.shop import LEASE_MS, RepeatingLog, Shop, named
 from support.waiting import reached, wait_until
 
 QUICK = Settings(threads=2, lease_ms=LEASE_MS)
@@ -376,3 +377,26 @@ async def test_unreadable_record_is_told_of_as_it_is_read(caplog: pytest.LogCapt
     reader.apply(Page(0, [1], [b"{"]))
     assert [record.getMessage().split(":")[0] for record in caplog.records] == ["the record at 0"]
     await reader.aclose()
+
+
+@pytest.mark.anyio
+async def test_position_is_behind_what_was_left_out() -> None:
+    floor = Shop()
+    reader = JournalReader(TaskView(), FailureDetector(1.0), 1.0)
+    await reader.open(AsyncJournal(RepeatingLog(floor.store)))
+    await floor.say("repeated")
+    await reader.read_what_came(look=True)
+    assert reader.position == {0: 1}
+    await reader.aclose()
+
+
+@pytest.mark.anyio
+async def test_rest_is_slept_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept = list[float]()
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr("journeyman.workers.loop.reader.asyncio.sleep", sleep)
+    await JournalReader(TaskView(), FailureDetector(1.0), 1.0).rest(0.25)
+    assert slept == [0.25 - WAIT_ROUNDING_SECONDS]
