@@ -21,7 +21,7 @@ from contextlib import suppress
 from journeyman.cli.app import application, main
 
 application()
-with suppress(ImportError):  # what typer from 0.27 on imports for the first command
+with suppress(ImportError):  # what newer releases of typer import for the first command
     import typer._adapters
 gc.collect()
 gc.freeze()
