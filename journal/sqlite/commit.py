@@ -182,7 +182,7 @@ class Committer:
         return self._under_both(done, wait=wait) is not None
 
     def _under_both(self, work: Callable[[], T], *, wait: bool = False) -> T | None:
-        """Run `work` under both locks and return its result; without `wait`, None if a lock is held and stays so."""
+        """Run `work` under both locks and return its result; without `wait`, None if a lock is held."""
         writer_mutex = self._writer_mutex
         if writer_mutex.is_mine():  # a signal handler that appends has interrupted a commit of this thread
             return None
@@ -190,7 +190,7 @@ class Committer:
             if not writer_mutex.take(wait):
                 return None
             try:
-                return work() if (self.lock.acquire() if wait else self.lock.acquire_soon()) else None
+                return work() if (self.lock.acquire() if wait else self.lock.try_acquire()) else None
             finally:
                 self.lock.release()
         except apsw.BusyError:

@@ -54,9 +54,5 @@ OPEN_RETRY_SECONDS: Final = 0.001
 GUARD_RETRY_SECONDS: Final = 0.002
 # How often a file is opened anew if another one took its place meanwhile.
 OPENINGS_MAX: Final = 10
-# How often a writer naps, and for how long, in seconds, before it queues for the lock that another process holds. The
-# system adds some 50 µs to a nap: together about as long as a commit takes.
-LOCK_NAPS_MAX: Final = 4
-LOCK_NAP_SECONDS: Final = 0.000_02
 
 assert OPEN_RETRY_SECONDS < GUARD_RETRY_SECONDS < FOREIGN_LOCK_SECONDS_MAX, "a locked file is tried more than once"

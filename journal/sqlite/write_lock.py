@@ -1,8 +1,7 @@
 """The write lock: an advisory lock on a file beside the database, in which the writers of several processes queue.
 
 SQLite's own write lock has no queue: its waiters poll, and under load one process gets nearly all of it. `flock` wakes
-its waiters in turn. A writer that finds it held naps a few times before it queues, which is bounded and so starves no
-other writer. The lock only makes the queue fair; the atomicity of a commit depends on SQLite's own lock alone.
+its waiters in turn. It only makes the queue fair; the atomicity of a commit depends on SQLite's own lock alone.
 
 A process that is stopped (SIGSTOP, a debugger, a frozen container) while it holds the lock blocks every writer until it
 continues or ends; so the lock is held for a commit only, and the error of a writer that times out names its holder.
@@ -11,7 +10,6 @@ continues or ends; so the lock is held for a commit only, and the error of a wri
 import ctypes
 import fcntl
 import os
-import time
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +18,6 @@ from typing import Final
 
 from ..errors import JournalUnavailable
 from ..runtime.forks import reset_after_fork
-from .limits import LOCK_NAP_SECONDS, LOCK_NAPS_MAX
 
 # The C function: `fcntl.flock` raises an audit event, so Python code runs inside it where a program has an audit hook,
 # as an open journal has (`foreign_access`). That costs more than the lock, and an interrupt there would prevent the
@@ -55,17 +52,6 @@ class WriteLock:
         if self._descriptor >= 0 and _flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB) == 0:
             return True
         return self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def acquire_soon(self) -> bool:
-        """Acquire the lock if it is free, or within a few naps becomes free; return whether it was acquired.
-
-        Most commits of others end within a nap, and a nap costs a small part of the hand-over to a thread that queues.
-        """
-        for _ in range(LOCK_NAPS_MAX):
-            if self.try_acquire():
-                return True
-            time.sleep(LOCK_NAP_SECONDS)
-        return self.try_acquire()
 
     def acquire(self) -> bool:
         """Wait for the lock without a timeout; False only if it was closed."""

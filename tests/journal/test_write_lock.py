@@ -4,7 +4,6 @@ import gc
 import os
 import statistics
 import threading
-import time
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +11,6 @@ from pathlib import Path
 import pytest
 from journeyman.journal import Journal, JournalUnavailable
 from journeyman.journal.sqlite import write_lock
-from journeyman.journal.sqlite.limits import LOCK_NAP_SECONDS, LOCK_NAPS_MAX
 from journeyman.journal.sqlite.write_lock import WriteLock
 from journeyman.journal.testing.suite_processes import child, line_from
 
@@ -30,27 +28,6 @@ def test_write_lock_has_one_holder_at_a_time(tmp_path: Path) -> None:
     other.close()  # gives it back as well
     assert one.try_acquire()
     one.close()
-
-
-def test_writer_that_naps_acquires_lock_released_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one, other = WriteLock(f"{tmp_path}/lock"), WriteLock(f"{tmp_path}/lock")
-    assert one.acquire_soon()
-    naps: list[float] = []
-
-    def nap(seconds: float) -> None:
-        naps.append(seconds)
-        if len(naps) == LOCK_NAPS_MAX:
-            one.release()
-
-    monkeypatch.setattr(time, "sleep", nap)
-    assert other.acquire_soon()
-    assert naps == [LOCK_NAP_SECONDS] * LOCK_NAPS_MAX
-    assert not one.try_acquire()
-    naps.clear()
-    assert not one.acquire_soon()
-    assert len(naps) == LOCK_NAPS_MAX
-    one.close()
-    other.close()
 
 
 def test_closed_lock_cannot_be_acquired(tmp_path: Path) -> None:
