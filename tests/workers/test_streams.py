@@ -178,6 +178,18 @@ async def test_worker_that_has_settled_rests_until_the_period_is_over(monkeypatc
         assert 0 < rests[0] <= ENDLESS_SECONDS
 
 
+@pytest.mark.anyio
+async def test_workers_of_a_stream_are_those_with_new_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    floor, tasks, counted = Shop(), named(work=lambda: 1), list[int]()
+    async with floor.worker(tasks) as one, floor.worker(tasks):
+        await reached(lambda: len(list(one.view.all_sessions())) == 2, "one to know of the other")
+        monkeypatch.setattr(one._pace, "turned", lambda _, **turn: counted.append(turn["workers"]))
+        one._rest._latest.clear()
+        for _ in range(2):
+            one._rest.note_turn(0.0, 0.0, holding=False)
+        assert counted == [2, 0]
+
+
 @contextmanager
 def held(path: Path) -> Iterator[None]:
     """The file's lock, as another program that commits has it."""

@@ -33,10 +33,14 @@ class StreamRest:
         self._lanes = lanes
         self._reader = reader
         self._view = view
+        self._latest: dict[tuple[str, int], int] = {}  # the offset of the last event of each session
 
     def note_turn(self, monotonic: float, append_seconds: float, *, holding: bool) -> None:
         """Record a turn that reads and claims; see `CommitPace.turned`."""
-        workers = sum(bool(session.claims) for session in self._view.all_sessions())
+        latest = {(each.worker, each.partition): each.last for each in self._view.all_sessions()}
+        # Those that have claimed or settled since the last turn: in a stream a worker holds claims for moments only.
+        workers = len({worker for (worker, _), _ in latest.items() - self._latest.items()})
+        self._latest = latest
         arrived = self._lanes.take_arrived()
         self._pace.turned(monotonic, arrived=arrived, holding=holding, append_seconds=append_seconds, workers=workers)
 

@@ -10,7 +10,7 @@ times as much as a task, so long periods save most of the worker's time; a task 
    period. Callers that wait for each result before the next submission make no stream, however quick they are: their
    tasks come when the worker has settled theirs.
 2. A period is `COMMIT_PACE_SECONDS`. Where appends take long, since the disk is slow or many wait for it, it is as long
-   as keeps the worker's two commits to half of the time. Workers that hold claims at the same time share that half:
+   as keeps the worker's two commits to half of the time. Workers that claim at the same time share that half:
    each turns the more rarely, the more of them there are.
 3. The worker settles before the period is over once, when all that it holds has ended. Tasks that run for longer are
    settled by the next turns. Outcomes that are many enough to be worth a commit of their own end the rest, and so does
@@ -50,7 +50,8 @@ class CommitPace:
         """Record a turn at `monotonic`, in which the worker reads, claims and commits: a period begins.
 
         `arrived` tasks have become ready since the turn before; `holding`: whether the worker held claims meanwhile.
-        `append_seconds` is the recent average duration of an append, `workers` how many hold claims.
+        `append_seconds` is the recent average duration of an append, `workers` how many have claimed or
+        settled since the turn before.
         """
         self._rate = self._rate_at(monotonic)
         self._noted_at = self._turned_at = monotonic
