@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from journeyman.deploy.kafka import KafkaCluster
-from journeyman.journal.kafka.client import create_topic, make_admin, stop_admin
+from journeyman.journal.kafka.client import create_topic, make_admin, stop_admin, topic_seen
 from journeyman.journal.kafka.connection import Connection
 from journeyman.journal.kafka.partition_count import count_by_keys
 from journeyman.journal.kafka.topic import wanted_settings
@@ -43,8 +43,19 @@ async def delete(bootstrap: str, topic: str) -> None:
         await admin.delete_topics([topic])
 
 
+async def seen(bootstrap: str, topic: str) -> tuple[bytes | None, int] | None:
+    """Return the id and the number of partitions by which the broker knows a topic; None if it knows none."""
+    consumer = aiokafka.AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    await consumer.start()
+    try:
+        return await topic_seen(consumer, topic)
+    finally:
+        await consumer.stop()
+
+
 async def make_again(bootstrap: str, topic: str) -> None:
-    """Delete the topic and make one of the same name and settings."""
+    """Delete the topic and make one of the same name and settings; return once the broker knows it by its new id."""
+    before = await seen(bootstrap, topic)
     await delete(bootstrap, topic)
     host, _, port = bootstrap.partition(":")
     admin = make_admin(Connection(((host, int(port)),)), 10_000)
@@ -54,7 +65,7 @@ async def make_again(bootstrap: str, topic: str) -> None:
             settings = {each.name: each.value for each in wanted_settings(1)}
             while await create_topic(admin, topic, 1, 1, settings):  # noqa: ASYNC110 - the old one is on its way out
                 await asyncio.sleep(0.05)
-            while not (await admin.describe_topics([topic]))[0]["partitions"]:  # noqa: ASYNC110
+            while await seen(bootstrap, topic) in (None, before):  # noqa: ASYNC110 - the controller tells it later
                 await asyncio.sleep(0.05)
     finally:
         await stop_admin(admin)
