@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -74,6 +76,15 @@ class Daemons:
             )
             self.all.append(Daemon(process, log))
         return self.all[-1]
+
+    @contextmanager
+    def stopped(self, daemon: Daemon) -> Iterator[None]:
+        """Stop it by SIGSTOP for the block, unless it is killed there."""
+        daemon.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            daemon.process.send_signal(signal.SIGCONT)
 
     def kill(self, daemon: Daemon, done: int) -> None:
         """Kill it with SIGKILL: it cannot append anything more."""

@@ -165,10 +165,15 @@ class _Work:
         """Kill the first worker when a third is done, at a moment when it holds tasks; a new one joins."""
         view, daemons = self._stage.view, self._stage.daemons
         victim = daemons.all[0]
-        held = view.held(victim.worker) if victim.worker else 0
-        if view.done * 3 < self._total or not held:
+        if view.done * 3 < self._total or not victim.worker or not view.held(victim.worker):
             return
-        daemons.kill(victim, view.done)
+        with daemons.stopped(victim):  # what it holds by the end of the journal it still holds when it is killed
+            self._stage.journal.run(self._stage.replica.catch_up())
+            held = view.held(victim.worker)
+            if held:
+                daemons.kill(victim, view.done)
+        if not held:
+            return
         self._victim, self._victim_held, self._killed_at = victim, held, time.monotonic()
         self._screen.say(
             ("  kill -9  ", "red"),
