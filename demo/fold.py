@@ -17,7 +17,8 @@ class DemoView(View):
     """The tasks of one run, by id; `begin` is where the run began, what lies before it is only folded.
 
     `owners` are the workers whose claims on a task were accepted, in order; `results` the accepted ones, with how often
-    one was accepted; `held` how many tasks a worker holds now. Times are seconds since the epoch, by the journal.
+    one was accepted; `held` how many tasks a worker holds now; `takeovers` counts the claims of tasks whose worker had
+    expired. Times are seconds since the epoch, by the journal.
     """
 
     def __init__(self, task_ids: Mapping[str, str], begin: Mapping[int, int]) -> None:
@@ -30,6 +31,7 @@ class DemoView(View):
         self.events = 0
         self.refused_outcomes = 0
         self.refused_claims = 0
+        self.takeovers = 0
         self.first_claim_at = 0.0
         self.last_success_at = 0.0
         self.workers: dict[int, str] = {}
@@ -51,11 +53,6 @@ class DemoView(View):
         """The tasks that more than one worker has owned."""
         return [task for task, owners in self.owners.items() if len(set(owners)) > 1]
 
-    @property
-    def takeovers(self) -> int:
-        """How often a task went to another worker: more than once if that one was cut off for its lease, too."""
-        return sum(len(set(owners)) - 1 for owners in self.owners.values())
-
     def held(self, worker: str) -> int:
         """How many tasks a worker holds."""
         return sum(len(session.claims) for session in self.tasks.all_sessions() if session.worker == worker)
@@ -69,12 +66,14 @@ class DemoView(View):
 
     def apply(self, event: Event) -> Verdict:
         """Apply one event to the state."""
+        takeovers = self.tasks.takeovers
         verdict = self.tasks.apply(event)
         if event.offset >= self.begin.get(event.partition, 0):
             self.events += 1
             if event.name == names.JOINED:
                 self.workers[event.context["pid"]] = event.context["worker"]
             elif event.key is not None and event.key in self._task_ids:
+                self.takeovers += self.tasks.takeovers - takeovers
                 self._apply_own(event, event.key, verdict)
         return verdict
 
