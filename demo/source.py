@@ -5,6 +5,7 @@ import hashlib
 import io
 import re
 import sysconfig
+import threading
 import tokenize
 import warnings
 from pathlib import Path
@@ -15,6 +16,10 @@ _NOT_OURS: Final = frozenset({"site-packages", "dist-packages", "__pycache__"})
 # Compiling for its syntax tree warns of things such as "\d" in a plain string: not this program's to fix.
 _PARSED: Final = "<file of the standard library>"
 warnings.filterwarnings("ignore", module=re.escape(_PARSED))
+
+# CPython before 3.11.8 counts the depth of a syntax tree for all threads together: one of two threads that make theirs at
+# a time fails with a SystemError, if a garbage collection lets the other run (CPython's issue 106905).
+_parsing: Final = threading.Lock()
 
 Facts = dict[str, Any]
 
@@ -65,7 +70,8 @@ def _tokens(data: bytes, problems: list[str]) -> int | None:
 def _definitions(data: bytes, problems: list[str]) -> tuple[int | None, int | None]:
     """How many functions and classes are defined, at whatever depth."""
     try:
-        tree = ast.parse(data, filename=_PARSED)
+        with _parsing:
+            tree = ast.parse(data, filename=_PARSED)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         problems.append(f"syntax: {type(error).__name__}")
         return None, None

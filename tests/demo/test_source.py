@@ -1,9 +1,13 @@
 """The facts that the demonstration finds in a source file."""
 
 import ast
+import gc
 import hashlib
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from journeyman.demo.source import examine, library_files, library_root
@@ -81,3 +85,22 @@ def test_source_lists_the_library_alone(tmp_path: Path) -> None:
     assert len(files) > 500
     assert not [name for name in files if "site-packages" in name]
     assert files == sorted(files)
+
+
+def test_files_are_examined_by_several_threads_at_a_time() -> None:
+    """A collection lets another thread run, as one that ends a generator or calls a weak reference's callback does."""
+
+    def give_way(_: str, __: dict[str, Any]) -> None:
+        time.sleep(0)
+
+    threshold = gc.get_threshold()
+    gc.callbacks.append(give_way)
+    gc.set_threshold(50)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            found = list(threads.map(examine, [library_root() / "heapq.py"] * 16))
+    finally:
+        gc.callbacks.remove(give_way)
+        gc.set_threshold(*threshold)
+    assert found == [found[0]] * 16
+    assert found[0]["functions"]
