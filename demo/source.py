@@ -17,8 +17,8 @@ _NOT_OURS: Final = frozenset({"site-packages", "dist-packages", "__pycache__"})
 _PARSED: Final = "<file of the standard library>"
 warnings.filterwarnings("ignore", module=re.escape(_PARSED))
 
-# CPython before 3.11.8 counts the depth of a syntax tree for all threads together: one of two threads that make theirs at
-# a time fails with a SystemError, if a garbage collection lets the other run (CPython's issue 106905).
+# CPython before 3.11.8 counts the depth of a syntax tree for all threads together: of two threads that make theirs at a
+# time one fails with a SystemError, if a garbage collection lets the other run (CPython's issue 106905).
 _parsing: Final = threading.Lock()
 
 Facts = dict[str, Any]
